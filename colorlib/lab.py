@@ -1,0 +1,295 @@
+"""sRGB <-> CIELAB, the ab grids colorization papers classify over, and the edge of the sRGB gamut.
+
+Lab here is CIE 1976 L*a*b* for the D65 illuminant and the 2 degree observer, with the constants of scikit-image, so numbers agree
+with the papers that used it. Tensors carry colour on axis -3, `(..., 3, H, W)`; arrays carry it on the last axis, `(H, W, 3)`.
+Everything is plain elementwise arithmetic in float32 (float64 for float64 input): autocast and TF32, which tint greys, cannot touch it.
+"""
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+L_HALF = 50.0        # L / 50 - 1 maps [0, 100] to [-1, 1]
+AB_MAX = 110.0       # the ab range of the grids below; sRGB itself spans a in [-86.2, 98.3], b in [-107.9, 94.5]
+AB_STEP = 10         # bin width of the 313 and 625 grids (Zhang et al. 2016; Manjunatha et al. 2018)
+WHITE = (0.95047, 1.0, 1.08883)                                    # D65, 2 degree observer
+RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+XYZ_TO_RGB = tuple(map(tuple, np.linalg.inv(np.array(RGB_TO_XYZ)).tolist()))
+GAMUT_TOLERANCE = 5e-4   # of the [0, 1] range: an eighth of one 8-bit level
+
+
+# ---------------------------------------------------------------- sRGB <-> Lab
+
+def rgb_to_lab(rgb):
+    """sRGB -> CIELAB: L in [0, 100], a and b in CIE units (IEC 61966-2-1; CIE 15:2004).
+
+    rgb: tensor `(..., 3, H, W)` on any device or array `(..., 3)`; float in [0, 1], uint8, or uint16. Floats outside [0, 1] are not
+    clipped and keep finite gradients. Returns the same kind and shape, float32 (float64 for float64).
+    Raises TypeError for other kinds and dtypes, ValueError for a shape without three colours.
+    """
+    if isinstance(rgb, np.ndarray):
+        return _on_array(_rgb_to_lab, rgb)
+    return _rgb_to_lab(_as_float(rgb, "rgb", linear=True))
+
+
+def lab_to_rgb(lab, clip=True):
+    """CIELAB -> sRGB in [0, 1]; the inverse of `rgb_to_lab`, same kinds and shapes (integers are refused).
+
+    clip=True cuts to [0, 1] as scikit-image does, which can change L of colours outside the gamut (see `map_to_gamut`);
+    clip=False returns the raw values, so `rgb_to_lab(lab_to_rgb(lab, clip=False))` gives `lab` back.
+    """
+    if isinstance(lab, np.ndarray):
+        return _on_array(lambda x: _lab_to_rgb(x, clip), lab, integers=False)
+    return _lab_to_rgb(_as_float(lab, "lab", integers=False), clip)
+
+
+def map_to_gamut(lab, steps=14):
+    """Bring colours inside sRGB: L and hue stay, chroma shrinks to the gamut's edge (bisection on the chroma).
+
+    Returns `(lab, reduction)`; reduction `(..., 1, H, W)` (arrays: `(..., 1)`) is the chroma removed, in CIE units, 0 where nothing moved.
+    L outside [0, 100] is clipped first. Gradients pass through the found scale as if it were a constant.
+    """
+    if isinstance(lab, np.ndarray):
+        mapped, reduction = map_to_gamut(torch.from_numpy(np.ascontiguousarray(np.moveaxis(_with_plane(lab), -1, -3))), steps)
+        shape = lab.shape[:-1]
+        return (np.moveaxis(mapped.numpy(), -3, -1).reshape(*shape, 3), np.moveaxis(reduction.numpy(), -3, -1).reshape(*shape, 1))
+    lab = _as_float(lab, "lab", integers=False)
+    L, ab = lab[..., :1, :, :].clamp(0, 100), lab[..., 1:, :, :]
+    with torch.no_grad():
+        scale = torch.ones_like(L)
+        outside = ~in_gamut(torch.cat([L, ab], -3))                          # (..., H, W)
+        if outside.any():
+            pixels = torch.cat([L, ab], -3).movedim(-3, -1)[outside]           # (P, 3)
+            low, high = torch.zeros_like(pixels[:, :1]), torch.ones_like(pixels[:, :1])
+            for _ in range(steps):
+                middle = (low + high) / 2
+                trial = torch.cat([pixels[:, :1], pixels[:, 1:] * middle], 1)
+                inside = in_gamut(trial.T[:, :, None])[:, :1]                     # (P, 1)
+                low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+            scale[outside.unsqueeze(-3)] = low[:, 0]
+    chroma = ab.square().sum(-3, keepdim=True).clamp_min(1e-12).sqrt()
+    return torch.cat([L, ab * scale], -3), chroma * (1 - scale)
+
+
+def in_gamut(lab, tolerance=GAMUT_TOLERANCE):
+    """Which pixels of a tensor `(..., 3, H, W)` in Lab are sRGB colours. Returns bool `(..., H, W)`."""
+    rgb = _lab_to_rgb(_as_float(lab, "lab", integers=False), clip=False)
+    return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(-3)
+
+
+def scale_L(L):
+    """L in [0, 100] -> L_n in [-1, 1]."""
+    return L / L_HALF - 1
+
+
+def unscale_L(L_n):
+    """L_n in [-1, 1] -> L in [0, 100]."""
+    return (L_n + 1) * L_HALF
+
+
+def scale_ab(ab, ab_max=AB_MAX):
+    """ab in CIE units -> ab_n = ab / ab_max (110 here; Koalarization divides by 127, others by 128)."""
+    return ab / ab_max
+
+
+def unscale_ab(ab_n, ab_max=AB_MAX):
+    """ab_n in [-1, 1] -> ab in CIE units."""
+    return ab_n * ab_max
+
+
+# ---------------------------------------------------------------- ab grids
+
+# Zhang et al.'s 313 bins: for each a = -90, -80, ..., 100 the lowest and highest b, all steps of 10 between (their pts_in_hull.npy)
+_ROWS_313 = ((50, 90), (20, 90), (0, 90), (-20, 90), (-30, 100), (-40, 100), (-50, 100), (-50, 100), (-60, 100), (-70, 100),
+             (-80, 90), (-80, 90), (-90, 90), (-100, 90), (-100, 80), (-110, 80), (-110, 80), (-110, 70), (-110, 70), (-90, 0))
+
+
+@lru_cache
+def _ab_bins(count):
+    if count == 313:
+        return torch.tensor([(a, b) for a, (low, high) in zip(range(-90, 101, AB_STEP), _ROWS_313)
+                             for b in range(low, high + 1, AB_STEP)], dtype=torch.float32)
+    half, side = {625: (120, 25), 441: (AB_MAX, 21)}[count]
+    axis = torch.linspace(-half, half, side)
+    return torch.cartesian_prod(axis, axis)
+
+
+def ab_bins(count=313):
+    """Centres of an ab grid, `(count, 2)` float32 in CIE units, a slowest.
+
+    313: the bins of Colorful Image Colorization (Zhang et al. 2016), 10 wide. 625: the 25 x 25 grid of Learning to Color from
+    Language, -120..120, 10 wide. 441: the 21 x 21 grid of Gray2ColorNet's histogram, -110..110, 11 wide. Raises ValueError otherwise.
+    """
+    if count not in (313, 441, 625):
+        raise ValueError(f"There is no ab grid of {count} bins: choose 313, 441 or 625.")
+    return _ab_bins(count).clone()
+
+
+@lru_cache
+def _live_bins():
+    ramp = torch.arange(256, dtype=torch.uint8)
+    u, v = torch.meshgrid(ramp, ramp, indexing="ij")
+    faces = [torch.stack(channels) for edge in (0, 255) for channels in
+             ((torch.full_like(u, edge), u, v), (u, torch.full_like(u, edge), v), (u, v, torch.full_like(u, edge)))]
+    ab = rgb_to_lab(torch.stack(faces))[:, 1:]            # the cube's six faces project onto the whole gamut
+    live = torch.zeros(625, dtype=torch.bool)
+    live[nearest_bin(ab, ab_bins(625)).flatten()] = True
+    return live
+
+
+def live_bins():
+    """Which of the 625 bins hold at least one 8-bit sRGB colour: bool `(625,)`, 261 true. The other 364 classes can never be right."""
+    return _live_bins().clone()
+
+
+def gamut_mask(L, bins):
+    """Which bin centres are sRGB colours at lightness L. L: number or tensor `(...)` in [0, 100]; bins `(Q, 2)`. Returns bool `(..., Q)`."""
+    bins = torch.as_tensor(bins, dtype=torch.float32)
+    L = torch.as_tensor(L, dtype=torch.float32, device=bins.device)
+    L = L[..., None].expand(*L.shape, len(bins))
+    ab = bins.expand(*L.shape, 2)
+    return in_gamut(torch.stack([L, ab[..., 0], ab[..., 1]], -2)[..., None])[..., 0]
+
+
+def _pixels(ab, name="ab"):
+    if not torch.is_tensor(ab) or ab.ndim != 4 or ab.shape[1] != 2:
+        raise ValueError(f"{name} must be a tensor (N, 2, H, W) in CIE units, not {_describe(ab)}.")
+    return ab.permute(0, 2, 3, 1).float()                 # (N, H, W, 2)
+
+
+def nearest_bin(ab, bins):
+    """Index of the closest bin centre for every pixel. ab `(N, 2, H, W)` in CIE units; bins `(Q, 2)`. Returns int64 `(N, H, W)`."""
+    pixels = _pixels(ab)
+    bins = bins.to(pixels)
+    return torch.stack([torch.cdist(image.reshape(-1, 2), bins).argmin(1).view(image.shape[:2]) for image in pixels])
+
+
+def soft_encode(ab, bins, neighbors=10, sigma=5.0):
+    """ab -> a distribution over bins: Gaussian weights on the nearest bins (Zhang et al. 2016, section 2.2; 10 neighbours as in their code).
+
+    ab `(N, 2, H, W)` in CIE units; bins `(Q, 2)`; sigma in CIE units. Returns `(N, Q, H, W)`, summing to 1 over Q.
+    """
+    pixels = _pixels(ab)
+    bins = bins.to(pixels)
+    distance, index = torch.cdist(pixels.flatten(0, 2), bins).topk(neighbors, largest=False)      # (P, k)
+    weight = torch.softmax(-distance.square() / (2 * sigma ** 2), 1)
+    encoded = torch.zeros(len(weight), len(bins), device=ab.device).scatter_(1, index, weight)
+    return encoded.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
+
+
+def annealed_mean(logits, bins, temperature=0.38):
+    """A distribution over bins -> one colour: the mean after sharpening (Zhang et al. 2016, Eq. 5).
+
+    f_T(z) = exp(log z / T) / sum exp(log z / T), then the expectation over bin centres. T = 1 is the plain mean, T -> 0 the mode
+    (T = 0 is taken as that limit). logits `(N, Q, H, W)`, unnormalised log-probabilities; bins `(Q, 2)`. Returns ab `(N, 2, H, W)`.
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature must be 0 or more, not {temperature}.")
+    bins = bins.to(device=logits.device, dtype=torch.float32)
+    if temperature == 0:
+        return bins[logits.argmax(1)].permute(0, 3, 1, 2)
+    return torch.einsum("nqhw,qc->nchw", torch.softmax(logits.float() / temperature, 1), bins)
+
+
+def bin_prior(ab, bins):
+    """How often each bin occurs: `(Q,)` float64 summing to 1 over all pixels of ab `(N, 2, H, W)`."""
+    counts = torch.bincount(nearest_bin(ab, bins).flatten(), minlength=len(bins)).double()
+    return counts / counts.sum()
+
+
+def rebalancing_weights(prior, uniform=0.5, alpha=1.0):
+    """Class weights that lift rare colours (Zhang et al. 2016, Eq. 4): w = ((1 - l) p + l / Q_live)^-alpha, scaled so that sum p w = 1.
+
+    prior `(Q,)`, summing to 1; bins that never occur are left out of the uniform part and get weight 0.
+    """
+    prior = torch.as_tensor(prior)
+    live = prior > 0
+    if prior.ndim != 1 or not live.any() or (prior < 0).any():
+        raise ValueError("prior must be a list of probabilities (Q,), none negative, not all zero.")
+    prior = prior / prior.sum()
+    weight = torch.where(live, ((1 - uniform) * prior + uniform / live.sum()).pow(-alpha), torch.zeros_like(prior))
+    return weight / (prior * weight).sum()
+
+
+def ab_histogram(ab, mask=None):
+    """The soft 441-bin colour histogram of Gray2ColorNet (Lu et al. 2020), separable and differentiable.
+
+    Tents 11 units wide around 21 centres per axis, h = (1/P) W_a W_b^T: every pixel shares itself between four bins, so the histogram
+    sums to 1. ab `(N, 2, H, W)` in CIE units, clipped to +-110; mask `(N, 1, H, W)`, 0/1, selects pixels. Returns `(N, 441)`, a slowest.
+    """
+    pixels = _pixels(ab).flatten(1, 2).clamp(-AB_MAX, AB_MAX)                               # (N, P, 2)
+    centres = torch.linspace(-AB_MAX, AB_MAX, 21, device=ab.device)
+    tents = (1 - (pixels[..., None] - centres).abs() / (AB_MAX / 10)).clamp_min(0)          # (N, P, 2, 21)
+    weight = torch.ones_like(tents[:, :, 0, :1]) if mask is None else mask.flatten(1)[..., None].to(tents)
+    joint = torch.einsum("npa,npb->nab", tents[:, :, 0] * weight, tents[:, :, 1])
+    return joint.flatten(1) / weight.sum(1).clamp_min(1e-12)
+
+
+# ---------------------------------------------------------------- the arithmetic
+
+@lru_cache
+def _linear_table(scale):
+    return _linearize(torch.arange(scale + 1, dtype=torch.float64) / scale).float()
+
+
+def _linearize(c):                        # sRGB -> linear light; the clamp keeps the unused branch's gradient finite
+    return torch.where(c > 0.04045, ((c.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4, c / 12.92)
+
+
+def _encode(c):                           # linear light -> sRGB
+    return torch.where(c > 0.0031308, 1.055 * c.clamp_min(0.0031308) ** (1 / 2.4) - 0.055, 12.92 * c)
+
+
+def _mix(matrix, channels):
+    return [row[0] * channels[0] + row[1] * channels[1] + row[2] * channels[2] for row in matrix]
+
+
+def _rgb_to_lab(linear):                  # linear light in, so that 8-bit input can come from a table
+    fx, fy, fz = (_cube_root(c / white) for c, white in zip(_mix(RGB_TO_XYZ, linear.unbind(-3)), WHITE))
+    return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], -3)
+
+
+def _cube_root(t):
+    return torch.where(t > 0.008856, t.clamp_min(0.008856) ** (1 / 3), 7.787 * t + 16 / 116)
+
+
+def _lab_to_rgb(lab, clip):
+    L, a, b = lab.unbind(-3)
+    fy = (L + 16) / 116
+    f = [fy + a / 500, fy, fy - b / 200]
+    if clip:
+        f[2] = f[2].clamp_min(0)          # scikit-image's treatment of blue-less colours far outside the gamut
+    xyz = [torch.where(t > 0.2068966, t ** 3, (t - 16 / 116) / 7.787) * white for t, white in zip(f, WHITE)]
+    rgb = torch.stack([_encode(c) for c in _mix(XYZ_TO_RGB, xyz)], -3)
+    return rgb.clamp(0, 1) if clip else rgb
+
+
+def _as_float(x, name, integers=True, linear=False):
+    """Check kind and shape; return float32/64, in linear light when asked."""
+    if not torch.is_tensor(x):
+        raise TypeError(f"{name} must be a torch tensor or a numpy array, not {type(x).__name__}.")
+    if x.ndim < 3 or x.shape[-3] != 3:
+        raise ValueError(f"{name} must have shape (..., 3, H, W), not {tuple(x.shape)}.")
+    levels = {torch.uint8: 255, torch.uint16: 65535}.get(x.dtype)
+    if x.is_floating_point():
+        x = x if x.dtype == torch.float64 else x.float()
+        return _linearize(x) if linear else x
+    if levels is None or not integers:
+        raise TypeError(f"{name} has dtype {str(x.dtype).replace('torch.', '')}; use float" + (" in [0, 1], uint8 or uint16." if integers else "."))
+    return _linear_table(levels).to(x.device)[x.int()]
+
+
+def _with_plane(array):                   # (3,) and (W, 3) arrays are fine too: give them the missing axes
+    if array.ndim < 1 or array.shape[-1] != 3:
+        raise ValueError(f"An array must have shape (..., 3), not {array.shape}; put colour on the last axis.")
+    return array.reshape((1,) * max(0, 3 - array.ndim) + array.shape)
+
+
+def _on_array(convert, array, integers=True):
+    tensor = torch.from_numpy(np.ascontiguousarray(_with_plane(array))).movedim(-1, -3)
+    result = convert(_as_float(tensor, "The array", integers, linear=integers))
+    return np.ascontiguousarray(result.movedim(-3, -1).numpy()).reshape(array.shape)
+
+
+def _describe(x):
+    return f"a tensor {tuple(x.shape)}" if torch.is_tensor(x) else type(x).__name__

@@ -1,0 +1,185 @@
+"""Training: one visible loop on Lightning Fabric, three sizes, checkpoints that resume bit-equal.
+
+A paper's `Step` owns its modules and optimizers and performs one update per call. `fit` only feeds it, logs and saves. Devices,
+precision and several machines come from Fabric: the same command runs on a laptop, and under `fabric run` or `torchrun` on many GPUs.
+"""
+import hashlib
+import json
+import os
+import random
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import lightning_fabric
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from colorlib import data
+
+SIZES = ("smoke", "class", "paper")
+
+
+def size():
+    """The size everything runs at: the environment variable COLORLIB_SIZE, "smoke" unless set. Raises ValueError for another word."""
+    chosen = os.environ.get("COLORLIB_SIZE", "smoke")
+    if chosen not in SIZES:
+        raise ValueError(f"COLORLIB_SIZE is {chosen!r}; set it to smoke, class or paper.")
+    return chosen
+
+
+def make_fabric(device="auto", devices="auto", precision=None, strategy="auto", nodes=1):
+    """A Lightning Fabric for `fit`: device "auto", "cpu" or "cuda"; precision "32-true" or "bf16-mixed" (default: bf16 on a GPU that has it)."""
+    on_gpu = device in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+    if device in ("cuda", "gpu") and not on_gpu:
+        raise ValueError("No CUDA device is visible: pass device='cpu' or check the driver with `nvidia-smi`.")
+    if precision is None:
+        precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    if not on_gpu and devices == "auto":
+        devices = 1
+    return lightning_fabric.Fabric(accelerator="cuda" if on_gpu else "cpu", devices=devices, strategy=strategy, precision=precision, num_nodes=nodes)
+
+
+def seed_everything(seed):
+    """Seed Python, NumPy and torch (all devices)."""
+    random.seed(seed)
+    np.random.seed(seed % 2 ** 32)
+    torch.manual_seed(seed)
+
+
+def config_hash(config):
+    """Twelve hex digits that name a Config dataclass."""
+    return hashlib.sha256(json.dumps(asdict(config), sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def prepare(fabric, module, optimizer, compile=False):
+    """Put a module on the device in channels_last (faster convolutions), compile it when asked, and hand both to Fabric."""
+    module = module.to(memory_format=torch.channels_last)
+    return fabric.setup(torch.compile(module) if compile else module, optimizer)
+
+
+def moving_average(module, decay=0.999):
+    """A running average of a module's weights (Polyak averaging); call `.update_parameters(module)` after every step, use `.module`."""
+    averaged = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+    return torch.optim.swa_utils.AveragedModel(module, multi_avg_fn=averaged, use_buffers=True)
+
+
+def descend(fabric, module, optimizer, loss_of, batch, parts=1, clip=None):
+    """One optimizer step on the mean of `loss_of(part)` over `parts` equal slices of the batch (gradient accumulation).
+
+    batch: dict of tensors with a common first axis. clip: largest gradient norm. Returns the mean loss, detached.
+    Raises ValueError when the batch cannot be cut into `parts` and FloatingPointError when the loss is not finite: the parameters are then untouched.
+    """
+    count = next(len(v) for v in batch.values() if torch.is_tensor(v))
+    if count % parts:
+        raise ValueError(f"A batch of {count} cannot be cut into {parts} equal parts: choose a batch size divisible by it.")
+    optimizer.zero_grad()
+    total = 0.0
+    for i in range(parts):
+        chosen = slice(i * count // parts, (i + 1) * count // parts)
+        with fabric.no_backward_sync(module, enabled=i < parts - 1):
+            loss = loss_of({k: v[chosen] for k, v in batch.items()}) / parts
+            fabric.backward(loss)
+        total = total + loss.detach()
+    if not torch.isfinite(total):
+        raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
+    if clip:
+        fabric.clip_gradients(module, optimizer, max_norm=clip)
+    optimizer.step()
+    return total
+
+
+def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=True, run=None, tag="", log_every=50, save_every=500, workers=0,
+        progress=None):
+    """Call `step(batch) -> {name: loss}` until `steps` updates are done; return the log, one dict a row.
+
+    dataset: map-style, samples are dicts (see data.py). crop: side of a random square crop. The batch of update i depends on (seed, i) alone.
+    run: folder for `log.jsonl` and checkpoints; when it holds one, training goes on from there and gives the losses it would have given
+    without the interruption (bit-equal on a CPU). tag: names the configuration; a checkpoint with another tag is refused (ValueError).
+    Logged values are means over the updates since the row before.
+    """
+    run = Path(run) if run is not None else None
+    done, totals, log = (0, {}, [])
+    if run is not None:
+        run.mkdir(parents=True, exist_ok=True)
+        done, totals, log = resume(run, step, tag, fabric)
+    if progress is None:
+        progress = fabric.is_global_zero and "PYTEST_CURRENT_TEST" not in os.environ
+    feed = data.batches(dataset, batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
+                        rank=fabric.global_rank, world=fabric.world_size)
+    bar = tqdm(total=steps, initial=done, disable=not progress, leave=False)
+    start = time.monotonic()
+    for i, batch in enumerate(feed, done + 1):
+        losses = step(fabric.to_device(batch))
+        totals = {name: totals.get(name, 0.0) + value.detach().double() for name, value in losses.items()} | {"count": totals.get("count", 0) + 1}
+        if i % log_every == 0 or i == steps:
+            row = {"step": i} | {name: float(value) / totals["count"] for name, value in totals.items() if name != "count"}
+            log.append(row)
+            totals = {}
+            bar.set_postfix({k: f"{v:.4f}" for k, v in row.items() if k != "step"})
+            if run is not None and fabric.is_global_zero:
+                with open(run / "log.jsonl", "a") as file:
+                    file.write(json.dumps(row | {"seconds": round(time.monotonic() - start, 2)}) + "\n")
+        bar.update()
+        if run is not None and (i % save_every == 0 or i == steps):
+            save_checkpoint(run, step, i, totals, log, tag, fabric)
+    bar.close()
+    return log
+
+
+# ---------------------------------------------------------------- checkpoints
+
+def _parts(step):
+    """Everything in a Step that has a state: modules, optimizers, schedules, averaged weights."""
+    return {name: value for name, value in vars(step).items() if hasattr(value, "state_dict") and hasattr(value, "load_state_dict")}
+
+
+def save_checkpoint(run, step, done, totals, log, tag, fabric):
+    """Write `run/last.ckpt` whole or not at all (temporary file, fsync, rename); the one before stays as `previous.ckpt`."""
+    state = {"done": done, "tag": tag, "totals": totals, "log": log, "torch_rng": torch.get_rng_state(),
+             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+             "python_rng": list(random.getstate()[1]), "numpy_rng": torch.from_numpy(np.random.get_state()[1].astype(np.int64)),
+             "numpy_position": int(np.random.get_state()[2]),
+             "parts": {name: part.state_dict() for name, part in _parts(step).items()}}
+    if fabric.is_global_zero:
+        last, partial = run / "last.ckpt", run / "last.ckpt.partial"
+        with open(partial, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if last.exists():
+            os.replace(last, run / "previous.ckpt")
+        os.replace(partial, last)
+    fabric.barrier()
+
+
+def resume(run, step, tag, fabric):
+    """Load the newest readable checkpoint of a run folder into `step`. Returns (updates done, loss totals, log); (0, {}, []) for a new folder."""
+    state = None
+    found = [path for path in (run / "last.ckpt", run / "previous.ckpt") if path.exists()]
+    for path in found:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            break
+        except Exception:      # torch raises many kinds for a truncated file; the older checkpoint is the answer to all of them
+            continue
+    if state is None:
+        if found:
+            raise ValueError(f"Neither checkpoint in {run} can be read: delete the folder to start again.")
+        (run / "log.jsonl").unlink(missing_ok=True) if fabric.is_global_zero else None
+        return 0, {}, []
+    if state["tag"] != tag:
+        raise ValueError(f"{run} holds a run of another configuration ({state['tag']}, now {tag}): choose another folder or delete it.")
+    for name, part in _parts(step).items():
+        part.load_state_dict(state["parts"][name])
+    torch.set_rng_state(state["torch_rng"])
+    if torch.cuda.is_available() and state["cuda_rng"]:
+        torch.cuda.set_rng_state_all(state["cuda_rng"])
+    random.setstate((3, tuple(state["python_rng"]), None))
+    np.random.set_state(("MT19937", state["numpy_rng"].numpy().astype(np.uint32), state["numpy_position"]))
+    if fabric.is_global_zero:      # rows written after the checkpoint will be written again
+        lines = (run / "log.jsonl").read_text().splitlines() if (run / "log.jsonl").exists() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state["done"]]
+        (run / "log.jsonl").write_text("".join(line + "\n" for line in kept))
+    return state["done"], state["totals"], state["log"]
