@@ -3,12 +3,10 @@
 A paper's `Step` owns its modules and optimizers and performs one update per call. `fit` only feeds it, logs and saves. Devices,
 precision and several machines come from Fabric: the same command runs on a laptop, and under `fabric run` or `torchrun` on many GPUs.
 """
-import hashlib
 import json
 import os
 import random
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import lightning_fabric
@@ -48,15 +46,16 @@ def seed_everything(seed):
     torch.manual_seed(seed)
 
 
-def config_hash(config):
-    """Twelve hex digits that name a Config dataclass."""
-    return hashlib.sha256(json.dumps(asdict(config), sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
 def prepare(fabric, module, optimizer, compile=False):
     """Put a module on the device in channels_last (faster convolutions), compile it when asked, and hand both to Fabric."""
     module = module.to(memory_format=torch.channels_last)
     return fabric.setup(torch.compile(module) if compile else module, optimizer)
+
+
+def track(items, progress=None, **options):
+    """A progress bar (tqdm) over `items`. progress: True, False, or None for "unless outputs are being recorded", so that notebooks store none."""
+    recorded = "PYTEST_CURRENT_TEST" in os.environ
+    return tqdm(items, disable=recorded if progress is None else not progress, leave=False, **options)
 
 
 def moving_average(module, decay=0.999):
@@ -104,11 +103,9 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
         done, totals, log = resume(run, step, tag, fabric)
-    if progress is None:
-        progress = fabric.is_global_zero and "PYTEST_CURRENT_TEST" not in os.environ
     feed = data.batches(dataset, batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
                         rank=fabric.global_rank, world=fabric.world_size)
-    bar = tqdm(total=steps, initial=done, disable=not progress, leave=False)
+    bar = track(None, progress if fabric.is_global_zero else False, total=steps, initial=done)
     start = time.monotonic()
     for i, batch in enumerate(feed, done + 1):
         losses = step(fabric.to_device(batch))
@@ -116,7 +113,7 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
         if i % log_every == 0 or i == steps:
             row = {"step": i} | {name: float(value) / totals["count"] for name, value in totals.items() if name != "count"}
             log.append(row)
-            totals = {}
+            totals = {} if i % log_every == 0 else totals      # a last row out of turn leaves the next mean whole
             bar.set_postfix({k: f"{v:.4f}" for k, v in row.items() if k != "step"})
             if run is not None and fabric.is_global_zero:
                 with open(run / "log.jsonl", "a") as file:

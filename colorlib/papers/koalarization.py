@@ -26,6 +26,8 @@ class Config:
     extractor: str = "inception_resnet_v2"                      # or "grey_classifier" (ours): small, trained here, needs no download
     extractor_size: int = 299
     embedding: int = 1001                                       # TF-slim logits with a background class in front; timm's have 1000
+    classes: int = 10                                           # (ours) what the grey classifier learns to tell apart
+    classifier_steps: int = 0                                   # (ours) updates that train the grey classifier
     padding: str = "tensorflow"                                 # stride-2 'same' pads right and bottom; "symmetric" is PyTorch's padding=1
     chroma: str = "half"                                        # "half": predict at H/2 and double; "full" (ours): upsample, then predict
     upsampling: str = "nearest"                                 # or "bilinear" (ours)
@@ -45,11 +47,12 @@ FAITHFUL = Config()
 FIXED = replace(FAITHFUL, padding="symmetric", chroma="full", upsampling="bilinear")
 PRESETS = {
     "paper": FAITHFUL,
-    "class": replace(FIXED, encoder=(32, 64, 64, 128, 128, 256, 256, 128), fusion=128, decoder=(96, 64, 48, 24), extractor="grey_classifier",
-                     extractor_size=112, embedding=128, batch_norm=True, one_cycle=True, learning_rate=2e-3, batch_size=32, steps=6_000,
-                     image_size=112),
+    "class": replace(FIXED, encoder=(48, 80, 80, 160, 160, 320, 320, 160), fusion=160, decoder=(112, 72, 56, 24), extractor="grey_classifier",
+                     extractor_size=112, embedding=128, classifier_steps=4_200, batch_norm=True, one_cycle=True, learning_rate=2e-3,
+                     batch_size=32, steps=9_000, image_size=128),
     "smoke": replace(FIXED, encoder=(16, 16, 16, 24, 24, 32, 32, 24), fusion=24, decoder=(24, 16, 16, 16), extractor="grey_classifier",
-                     extractor_size=64, embedding=128, batch_norm=True, one_cycle=True, learning_rate=4e-3, batch_size=16, steps=60, image_size=64),
+                     extractor_size=64, embedding=128, classifier_steps=60, batch_norm=True, one_cycle=True, learning_rate=4e-3,
+                     batch_size=16, steps=100, image_size=64),
 }
 
 
@@ -227,12 +230,12 @@ class Step:
 class ClassifierStep:
     """One update of the stand-in extractor: cross-entropy on grey pictures with random contrast."""
 
-    def __init__(self, config, fabric, steps, learning_rate=4e-3):
+    def __init__(self, config, fabric, learning_rate=4e-3):
         self.config, self.fabric = config, fabric
         train.seed_everything(config.seed)
-        model = GreyClassifier(config.extractor_size, config.embedding)
+        model = GreyClassifier(config.extractor_size, config.embedding, config.classes)
         optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.05)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1, pct_start=0.2)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=config.classifier_steps + 1, pct_start=0.2)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer)
         self.model.mark_forward_method("classify")
         self.average = train.moving_average(model)
@@ -270,7 +273,7 @@ def build_extractor(config, pretrained=True):
     if config.extractor == "inception_resnet_v2":
         return InceptionEmbedding(config.extractor_size, config.embedding, pretrained)
     if config.extractor == "grey_classifier":
-        return GreyClassifier(config.extractor_size, config.embedding)
+        return GreyClassifier(config.extractor_size, config.embedding, config.classes)
     raise ValueError(f"There is no extractor {config.extractor!r}: choose 'inception_resnet_v2' or 'grey_classifier'.")
 
 
@@ -280,9 +283,45 @@ def build(config, pretrained=True):
 
 
 @torch.no_grad()
-def colorize(model, batch):
-    """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1."""
+def colorize(model, batch, embedding="true"):
+    """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1.
+
+    embedding, for the fusion ablation: "true", "zeroed" (the network is told nothing) or "shuffled" (each picture is told about the next one).
+    """
     L = batch["L"]
     height, width = L.shape[-2:]
     padded = F.pad(L, (0, -width % 8, 0, -height % 8), mode="replicate")
-    return model.eval()(padded)[..., :height, :width]
+    vector = model.eval().extractor(gray_of(padded))
+    if embedding not in ABLATIONS:
+        raise ValueError(f"embedding is {embedding!r}: choose one of {', '.join(ABLATIONS)}.")
+    vector = {"true": vector, "zeroed": torch.zeros_like(vector), "shuffled": vector.roll(1, 0)}[embedding]
+    return model(padded, vector)[..., :height, :width]
+
+
+ABLATIONS = ("true", "zeroed", "shuffled")
+
+
+def variants(model):
+    """What the results table compares: {row name: function of a batch -> ab}."""
+    return {f"{name} embedding": (lambda batch, name=name: colorize(model, batch, name)) for name in ABLATIONS}
+
+
+def make_step(config, fabric, dataset, run=None, progress=None):
+    """A `Step` for `config`; trains the grey classifier on the labels of `dataset` first when the config asks for one.
+
+    Raises ValueError when it does and the data set has no labels.
+    """
+    if not config.classifier_steps:
+        return Step(config, fabric)
+    if "label" not in dataset[0]:
+        raise ValueError("The grey classifier learns from labels: give a data set with one sub-folder a class, or choose the extractor 'inception_resnet_v2'.")
+    classifier = ClassifierStep(config, fabric)
+    crop = config.image_size if dataset[0]["rgb"].shape[-1] > config.image_size else None
+    train.fit(classifier, dataset, steps=config.classifier_steps, batch_size=2 * config.batch_size, fabric=fabric, seed=config.seed, crop=crop,
+              run=run and f"{run}/classifier", progress=progress)
+    return Step(config, fabric, classifier.average.module)
+
+
+def networks(config):
+    """The parts a parameter table lists."""
+    return {"encoder, fusion, decoder": FusionNet(config), f"{config.extractor} (frozen)": build_extractor(config, pretrained=False)}

@@ -1,0 +1,190 @@
+"""The catalogue of methods, their weights, and one call that colorizes a picture with any of them.
+
+A new paper is one row in METHODS. Everything else (command line, tables, notebooks) reads the catalogue.
+"""
+import hashlib
+import importlib
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from colorlib import images, results
+
+CONDITIONS = ("hints", "caption", "reference")      # what a person can add to the grey picture
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the catalogue. `module` is the paper's file; `conditions` what it needs beside the grey picture; `notebook` the chapter."""
+    name: str
+    paper: str
+    module: str
+    notebook: str
+    conditions: tuple = ()
+    data_licence: str = ""      # licence of the pictures the shipped weights were trained on
+
+    @property
+    def papers(self):
+        """The paper's module, imported on first use."""
+        return importlib.import_module(f"colorlib.papers.{self.module}")
+
+
+METHODS = {method.name: method for method in (
+    Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
+           data_licence="Imagenette (ImageNet photographs): non-commercial research and education"),
+)}
+
+
+def get(name):
+    """The catalogue row called `name`; raises ValueError with the list of names."""
+    if name not in METHODS:
+        raise ValueError(f"There is no method {name!r}: choose one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+# ---------------------------------------------------------------- weights
+
+def weights_folder():
+    """Where weights are read and written: COLORLIB_WEIGHTS, else `data/weights` beside the package."""
+    return Path(os.environ.get("COLORLIB_WEIGHTS") or Path(__file__).parents[1] / "data" / "weights")
+
+
+def weights_file(name, size="class"):
+    """Path of a method's weights for a size, whether it exists or not."""
+    return weights_folder() / f"{name}-{size}.safetensors"
+
+
+def save_weights(model, name, path, info):
+    """Write a model's parameters as fp16 safetensors and, beside it, a JSON sidecar with config, provenance and SHA-256. Both atomically.
+
+    model: an nn.Module with a `config` dataclass. info: dict of provenance (data, steps, seed, commit, device, metrics).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {key: (value.half() if value.is_floating_point() else value).contiguous().cpu() for key, value in model.state_dict().items()}
+    content = safetensors.torch.save(tensors)
+    sidecar = {"method": name, "config": asdict(model.config)} | info | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    results.write_atomic(path, content)
+    results.write_atomic(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
+
+
+def read_sidecar(path):
+    """The JSON beside a weights file. Raises FileNotFoundError or ValueError with what to do."""
+    sidecar = Path(path).with_suffix(".json")
+    if not sidecar.exists():
+        raise FileNotFoundError(f"{sidecar} is missing: keep the JSON file beside {Path(path).name}, it holds the network's shape.")
+    try:
+        return json.loads(sidecar.read_text())
+    except ValueError:
+        raise ValueError(f"{sidecar} is not valid JSON: fetch it again together with {Path(path).name}.") from None
+
+
+def load(name, weights=None, size="class", device="auto"):
+    """A method's model with its weights, in eval mode on the device.
+
+    weights: a .safetensors file with its JSON sidecar; by default the shipped one of `size`. Raises ValueError for an unknown method, FileNotFoundError
+    where no weights exist, ValueError for a file that was cut short, altered, or belongs to another method. Nothing is unpickled.
+    """
+    method = get(name)
+    path = Path(weights) if weights is not None else weights_file(name, size)
+    if not path.exists():
+        if weights is not None:
+            raise FileNotFoundError(f"{path} does not exist: check the path given as weights.")
+        raise FileNotFoundError(f"No {size} weights of {name} are here ({path}): train them with `python -m colorlib train {name} --size {size}`, "
+                                "or name a file with weights=.")
+    stamp = path.stat()
+    return _load(method.name, str(path), (stamp.st_mtime_ns, stamp.st_size), str(pick_device(device)))
+
+
+@lru_cache(maxsize=4)
+def _load(name, path, stamp, device):
+    paper, sidecar = get(name).papers, read_sidecar(path)
+    if sidecar.get("method") != name:
+        raise ValueError(f"{path} holds weights of {sidecar.get('method')}, not of {name}: name the file that belongs to the method.")
+    content = Path(path).read_bytes()
+    if hashlib.sha256(content).hexdigest() != sidecar.get("sha256"):
+        raise ValueError(f"{path} does not match the SHA-256 in its JSON file: it is damaged or altered, fetch both again.")
+    config = paper.Config(**{key: tuple(value) if isinstance(value, list) else value for key, value in sidecar["config"].items()})
+    model = paper.build(config, pretrained=False)
+    model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in safetensors.torch.load(content).items()})
+    return model.to(device).eval().requires_grad_(False)
+
+
+def pick_device(device="auto"):
+    """ "auto" (a GPU when there is one), or any torch device name. Raises ValueError for a GPU that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"{device!r} is not a device: use auto, cpu or cuda.") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("No CUDA device is visible: use device='cpu', or check the driver with `nvidia-smi`.")
+    return chosen
+
+
+# ---------------------------------------------------------------- colorize
+
+def colorize(picture, method="koalarization", *, hints=None, caption=None, reference=None, weights=None, model=None, working_size=None,
+             device="auto", merge="guided"):
+    """Colour a picture. `picture`: path, open file, PIL image or array (see `images.open_image`). Returns an `images.Picture` of the same size.
+
+    The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
+    full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at.
+    hints, caption, reference: the condition a method needs. Raises ValueError for an unknown method, a missing or an unused condition,
+    FileNotFoundError for missing weights or picture.
+    """
+    row = get(method)
+    check_conditions(row, hints=hints, caption=caption, reference=reference)
+    picture = images.open_image(picture)
+    model = model if model is not None else load(method, weights, device=device)
+    L = images.lightness(picture)                                                                   # (H, W)
+    ab = predict_ab(row.papers, model, L, working_size, hints=hints, caption=caption, reference=reference)
+    return replace(picture, rgb=images.merge_chroma(L, ab, method=merge, dtype=picture.rgb.dtype))
+
+
+def check_conditions(row, **given):
+    """Raise ValueError when a method misses a condition it needs or is given one it cannot use."""
+    for condition in CONDITIONS:
+        value = given.get(condition)
+        if value is None and condition in row.conditions:
+            raise ValueError(f"{row.name} needs {condition}: pass {condition}=... (on the command line --{condition}).")
+        if value is not None and condition not in row.conditions:
+            able = [name for name, other in METHODS.items() if condition in other.conditions]
+            raise ValueError(f"{row.name} takes no {condition}; " + (f"methods that do: {', '.join(able)}." if able else f"leave {condition} out."))
+
+
+def predict_ab(paper, model, L, working_size=None, **conditions):
+    """L `(H, W)` in [0, 100], array -> ab `(2, h, w)` in CIE units, array, at the model's working size (shorter side)."""
+    device = next(model.parameters()).device
+    small = images.model_input(L, working_size or model.config.image_size)                          # (1, 1, h, w)
+    batch = {"L": small.to(device)} | {key: value for key, value in conditions.items() if value is not None}
+    return paper.colorize(model, batch)[0].float().cpu().numpy()
+
+
+# ---------------------------------------------------------------- the catalogue
+
+def count_parameters(name):
+    """Parameters of each network at paper size, {network: count}; frozen ones say so. Nothing is allocated."""
+    paper = get(name).papers
+    with torch.device("meta"):
+        networks = paper.networks(paper.PRESETS["paper"])
+    return {part: sum(p.numel() for p in network.parameters()) for part, network in networks.items()}
+
+
+def catalogue():
+    """What `python -m colorlib list --json` prints: one dict a method."""
+    rows = []
+    for method in METHODS.values():
+        path = weights_file(method.name)
+        weights = None
+        if path.exists():
+            weights = {"file": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        rows.append({"name": method.name, "paper": method.paper, "conditions": list(method.conditions), "parameters": count_parameters(method.name),
+                     "weights": weights, "notebook": f"notebooks/{method.notebook}", "data_licence": method.data_licence})
+    return rows
