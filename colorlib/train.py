@@ -9,7 +9,6 @@ import random
 import time
 from pathlib import Path
 
-import lightning_fabric
 import numpy as np
 import torch
 from tqdm.auto import tqdm
@@ -36,6 +35,7 @@ def make_fabric(device="auto", devices="auto", precision=None, strategy="auto", 
         precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
     if not on_gpu and devices == "auto":
         devices = 1
+    import lightning_fabric      # here, because it takes seconds that colorizing a photo does not need
     return lightning_fabric.Fabric(accelerator="cuda" if on_gpu else "cpu", devices=devices, strategy=strategy, precision=precision, num_nodes=nodes)
 
 

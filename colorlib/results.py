@@ -1,0 +1,330 @@
+"""Numbers on disk and the tables made from them. Nothing is typed twice: notebooks and the README only render.
+
+`data/paper_tables/<name>.csv`: published numbers, typed once (system, metric, split, value, source).
+`data/results/<name>.csv`: ours, one row a run, appended with its provenance; COLORLIB_RESULTS names another folder.
+Shares (acc@k, judged real) are in percent in both.
+"""
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
+           "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
+TEXT = {"method", "variant", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date"}
+PUBLISHED_COLUMNS = ("system", "metric", "split", "value", "source")
+SIZES = ("smoke", "class", "paper")                        # later wins when one method ran at several
+TRIVIAL = ("grey", "mean colour", "constant bin", "levin", "oracle luminance")    # what a table opens with
+HUMAN = {"plausibility", "quality", "manipulation", "naturalness", "judged real %"}     # only papers can fill these
+HASH_LENGTH = 12
+LOCK_SECONDS = 60.0
+METRICS = {       # heading, decimals, which way is better
+    "psnr": ("PSNR", 2, "↑"), "psnr_pooled": ("pooled PSNR", 2, "↑"), "ssim": ("SSIM", 3, "↑"),
+    "lpips": ("LPIPS", 3, "↓"), "fid": ("FID", 2, "↓"), "kid": ("KID", 4, "↓"),
+    "de2000": ("ΔE2000", 2, "↓"), "de76": ("ΔE76", 2, "↓"),
+    "ab_rmse": ("ab RMSE", 2, "↓"), "ab_mae": ("ab MAE", 2, "↓"), "l_drift": ("L drift", 2, "↓"),
+    "colorfulness": ("colourfulness", 2, ""), "colorfulness_true": ("true colourfulness", 2, ""),
+    "colorfulness_ratio": ("colourfulness ratio", 2, ""), "colorfulness_gap": ("ΔCF", 2, "↓"),
+    "acc@1": ("acc@1 %", 1, "↑"), "acc@5": ("acc@5 %", 1, "↑"), "plausibility": ("plausibility %", 1, "↑"),
+    "quality": ("quality %", 1, "↑"), "manipulation": ("manipulation %", 1, "↑"),
+    "judged real %": ("judged real %", 2, "↑"),
+}
+
+
+def repository():
+    """The folder that holds `data/` and `figures/`: the checkout this file lies in, else the current folder."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / ".git").exists() or (root / "pyproject.toml").exists() else Path.cwd()
+
+
+def provenance():
+    """What made a number: {"commit", "device", "torch", "date"}.
+
+    commit ends in "+dirty" when files other than results and figures differ from it, and is "unknown" outside git.
+    device is the first GPU's name if there is one, else the processor's. date is UTC.
+    """
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    return {"commit": _commit(), "device": device, "torch": str(torch.__version__),
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def split_hash(ids):
+    """Name a split, in any order: 12 hex digits of sha256 over the sorted ids (file stems, scene seeds), one a line."""
+    if isinstance(ids, (str, bytes)) or not (ids := sorted(map(str, ids))):
+        raise ValueError("split_hash needs a list of ids, at least one.")
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:HASH_LENGTH]
+
+
+def config_hash(config):
+    """Name a configuration, a dataclass or a dict: 12 hex digits of sha256 over its sorted JSON."""
+    config = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:HASH_LENGTH]
+
+def append(name, row):
+    """Add one row to `data/results/<name>.csv`, with provenance where it brings none. Several processes may at once.
+
+    row: {"method": ..., any of COLUMNS, any metric}; values are text, numbers or one-element tensors. New columns widen
+    the file. Returns the row as written. Raises ValueError for a bad name, row or file, TimeoutError for a stuck lock.
+    """
+    path = _csv_path(_results_folder(), name)
+    row = {**provenance(), **{column: _to_text(column, value) for column, value in row.items()}}
+    if not row.get("method"):
+        raise ValueError("A result row needs a method.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
+            header, rows = _load(path) if path.exists() else (list(COLUMNS), [])
+            header += [column for column in row if column not in header]
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*rows, row])
+            write_atomic(path, text.getvalue().encode())
+    except Timeout as error:
+        raise TimeoutError(f"{path} stayed locked for {LOCK_SECONDS:.0f} s; end the process that holds it.") from error
+    return row
+
+
+def read(name):
+    """Our rows of `data/results/<name>.csv` in file order, [] without a file. Numbers are numbers, empty cells None."""
+    path = _csv_path(_results_folder(), name)
+    rows = _load(path)[1] if path.exists() else []
+    return [{key: (text or None) if key in TEXT else _number(text) for key, text in row.items()} for row in rows]
+
+
+def read_published(name):
+    """The rows of `data/paper_tables/<name>.csv`: [{"system", "metric", "split", "value" (float), "source"}].
+
+    Raises FileNotFoundError when the table is not there, ValueError when a column is missing or a value is no number.
+    """
+    path = _csv_path(repository() / "data" / "paper_tables", name)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no table of published numbers at {path}.")
+    header, rows = _load(path)
+    if missing := [column for column in PUBLISHED_COLUMNS if column not in header]:
+        raise ValueError(f"{path} lacks the column {missing[0]!r}.")
+    try:
+        return [{**row, "value": float(row["value"])} for row in rows]
+    except ValueError as error:
+        raise ValueError(f"{path} holds a value that is no number: {error}.") from error
+
+
+def latest(name, best=None, **where):
+    """One row per (method, variant, dataset): of the largest size run, the newest; or the best in the metric `best`.
+
+    where: columns to match exactly, such as size="class" or dataset="imagenette". Rows keep the order of the file.
+    """
+    chosen = {}
+    for row in read(name):
+        if any(row.get(column) != value for column, value in where.items()) or (best and row.get(best) is None):
+            continue
+        key = tuple(row.get(column) for column in ("method", "variant", "dataset"))
+        if key not in chosen or _rank(row, best) >= _rank(chosen[key], best):
+            chosen[key] = row
+    return list(chosen.values())
+
+
+def write_atomic(path, content):
+    """Write bytes so that a reader sees the old file or the new one, never half of it. Keeps the file's permissions."""
+    path = Path(path)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(scratch, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, scratch)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- tables
+
+def table(name, metrics, rows=None, published=True, split=None, columns=(), bold=False, **where):
+    """A Markdown table of `name`: a row a system, the paper's number beside ours. A plain string, so nbval compares it.
+
+    metrics: columns such as ["psnr", "de2000"]; METRICS gives heading, decimals and arrow. rows: systems in order
+    (default: trivial rows, our other rows, systems only published). split: which published split, where there are
+    several. columns: of our rows to show, such as ("size", "n"). bold: mark the best of each column. where: as in
+    `latest`. A missing number is an em dash. Raises ValueError for an unknown row and for an ambiguous split.
+    """
+    systems = _join(latest(name, **where), _published_numbers(name, metrics, split) if published else {})
+    if rows is not None:
+        named = {alias: system for system in reversed(systems) for alias in system["aliases"]}
+        if unknown := [row for row in rows if row.lower() not in named]:
+            raise ValueError(f"{name} has no row {unknown[0]!r}; it has: {', '.join(s['label'] for s in systems)}.")
+        systems = [named[row.lower()] for row in rows]
+    if len({system["ours"].get("dataset") for system in systems if system["ours"]}) > 1:
+        columns = dict.fromkeys(("dataset", *columns))      # or two rows of one system would look alike
+    grid = [["system", *(_cell(system["label"]) for system in systems)]]
+    grid += [[column, *(_cell(system["ours"].get(column)) for system in systems)] for column in columns]
+    for metric in metrics:
+        heading, decimals, arrow = METRICS.get(metric.lower(), (metric, 2, ""))
+        sides = {side: [system[side].get(metric) for system in systems] for side in ("paper", "ours")}
+        for side, values in sides.items():
+            if (any(x is not None for x in values) if side == "paper" else metric.lower() not in HUMAN):
+                best = _best(values, arrow) if bold else None
+                grid.append([f"{heading} {arrow}".strip() + f" ({side})", *(_cell(x, decimals, best) for x in values)])
+    return _markdown(zip(*grid))
+
+
+def user_study_table(name="koalarization_user_study"):
+    """Deep Koalarization's "real or fake?" study and its replication, side by side, with where each number was read."""
+    wanted = [("respondents", "all"), ("pictures", "recoloured"), ("judged real %", "recoloured"),
+              ("SD over pictures", "recoloured"), ("pictures", "originals"), ("judged real %", "originals"),
+              ("SD over pictures", "originals")]
+    lines = [["study", *(metric if split == "all" else f"{metric}, {split}" for metric, split in wanted), "read in"]]
+    published = read_published(name)
+    for system in dict.fromkeys(row["system"] for row in published):
+        found = {(row["metric"], row["split"]): row for row in published if row["system"] == system}
+        found = [found.get(key) for key in wanted]
+        cells = [row and ("about " if row.get("note") == "about" else "") + f"{row['value']:g}" for row in found]
+        lines.append([system, *map(_cell, cells), "; ".join(dict.fromkeys(row["source"] for row in found if row))])
+    return _markdown(lines)
+
+
+def show(markdown):
+    """Wrap a table for display as the last value of a notebook cell."""
+    from IPython.display import Markdown
+    return Markdown(markdown)
+
+
+def replace_section(path, marker, text):
+    """Put `text` between the lines `<!-- marker:begin -->` and `<!-- marker:end -->` of a file; the rest stays."""
+    path = Path(path)
+    old = path.read_bytes().decode()
+    begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
+    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
+        raise ValueError(f"{path} must hold {begin} and, after it, {end}, once each.")
+    newline = "\r\n" if "\r\n" in old else "\n"
+    body = newline.join(["", *text.strip().splitlines(), ""])
+    new = old[:old.index(begin) + len(begin)] + body + old[old.index(end):]
+    if new != old:
+        write_atomic(path, new.encode())
+
+
+def _join(ours, published):
+    """Lines of a table: our rows, each with the published numbers of the system named like its method or variant."""
+    published, systems = dict(published), []
+    for row in ours:
+        method, variant = row["method"], row.get("variant")
+        label = f"{method} ({variant})" if variant else method
+        aliases = {alias.lower() for alias in (label, method, variant, f"{method} {variant}") if alias}
+        match = next((system for system in published if system.lower() in aliases), None)
+        systems.append({"label": match or label, "aliases": aliases, "ours": row, "paper": published.pop(match, {})})
+    systems += [{"label": system, "aliases": {system.lower()}, "ours": {}, "paper": numbers}
+                for system, numbers in published.items()]
+    return sorted(systems, key=lambda system: (*TRIVIAL, system["label"].lower()).index(system["label"].lower()))
+
+
+def _published_numbers(name, metrics, split):
+    """{system: {metric: value}} of one split; {} when nothing is published under `name`."""
+    if not _csv_path(repository() / "data" / "paper_tables", name).exists():
+        return {}
+    numbers, splits, wanted = {}, {}, {metric.lower(): metric for metric in metrics}
+    for row in read_published(name):
+        metric = wanted.get(row["metric"].lower())
+        if metric is None or split not in (None, row["split"]):
+            continue
+        if splits.setdefault((row["system"], metric), row["split"]) != row["split"]:
+            raise ValueError(f"{name} has {metric} of {row['system']} on several splits, such as "
+                             f"{splits[row['system'], metric]!r} and {row['split']!r}: choose one with split=.")
+        numbers.setdefault(row["system"], {})[metric] = row["value"]
+    return numbers
+
+
+def _cell(value, decimals=None, best=None):
+    if value is None:
+        return "—"
+    if decimals is None or isinstance(value, str):
+        return str(value).replace("|", "\\|")
+    text = f"{value:.{decimals}f}"
+    return f"**{text}**" if best is not None and text == f"{best:.{decimals}f}" else text
+
+
+def _best(values, arrow):
+    values = [value for value in values if value is not None and value == value]
+    return {"↑": max, "↓": min}[arrow](values) if arrow and values else None
+
+
+def _markdown(lines):
+    head, *body = map(list, lines)
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
+
+
+# ---------------------------------------------------------------- files
+
+def _results_folder():
+    return Path(os.environ.get("COLORLIB_RESULTS") or repository() / "data" / "results")
+
+
+def _csv_path(folder, name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise ValueError(f"A table's name has letters, digits, - and _ only, not {name!r}.")
+    return folder / f"{name}.csv"
+
+
+def _load(path):
+    """(header, rows of text) of a CSV file."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        header, *lines = list(csv.reader(file)) or [[]]
+    lines = [line for line in lines if line]
+    if not header or len(set(header)) != len(header) or any(len(line) != len(header) for line in lines):
+        raise ValueError(f"{path} is no table: every line must have as many cells as the header; mend it by hand.")
+    return header, [dict(zip(header, line)) for line in lines]
+
+
+def _to_text(column, value):
+    value = value.item() if hasattr(value, "item") else value
+    if not isinstance(column, str) or not column or not (value is None or isinstance(value, (str, int, float))):
+        raise ValueError(f"Column {column!r} holds a {type(value).__name__}; use text or one number.")
+    return "" if value is None else f"{value:.8g}" if isinstance(value, float) else str(value)
+
+
+def _number(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text or None
+
+
+def _rank(row, best):
+    if best is not None:
+        return -row[best] if METRICS.get(best, ("", 2, ""))[2] == "↓" else row[best]
+    return SIZES.index(row["size"]) if row.get("size") in SIZES else -1
+
+
+def _commit():
+    def git(*arguments):
+        command = ["git", "-C", str(repository()), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        if not (repository() / ".git").exists():
+            return "unknown"
+        changes = git("status", "--porcelain", "--", ".", ":(exclude)data/results", ":(exclude)figures")
+        return git("rev-parse", f"--short={HASH_LENGTH}", "HEAD") + ("+dirty" if changes else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor():
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0].strip() if names else platform.processor() or platform.machine()

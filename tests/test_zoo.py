@@ -1,0 +1,107 @@
+"""The catalogue, weights that are checked before use, and one call that colours a picture."""
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import colorlib
+from colorlib import images, lab, zoo
+from colorlib.papers import koalarization as koala
+
+SMALL = replace(koala.PRESETS["smoke"], encoder=(8,) * 8, fusion=8, decoder=(8, 8, 8, 8), embedding=16)
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A small untrained model, saved as the shipped weights."""
+    torch.manual_seed(0)
+    monkeypatch.setenv("COLORLIB_WEIGHTS", str(tmp_path / "weights"))
+    zoo.save_weights(koala.build(SMALL), "koalarization", zoo.weights_file("koalarization"), {"size": "class", "data": "none"})
+    return zoo.weights_file("koalarization")
+
+
+def test_the_model_comes_back_as_it_was_saved(weights):
+    torch.manual_seed(0)
+    model, again = koala.build(SMALL), zoo.load("koalarization", device="cpu")
+    assert again.config == SMALL and not again.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(value.half().float() if value.is_floating_point() else value, again.state_dict()[name])
+    sidecar = json.loads(weights.with_suffix(".json").read_text())
+    assert sidecar["bytes"] == weights.stat().st_size and len(sidecar["sha256"]) == 64 and sidecar["data"] == "none"
+
+
+def test_damaged_weights_are_refused(weights):
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ValueError, match="SHA-256"):
+        zoo.load("koalarization", device="cpu")
+    weights.write_bytes(content[:100])
+    with pytest.raises(ValueError, match="SHA-256"):
+        zoo.load("koalarization", device="cpu")
+    weights.write_bytes(content)
+    weights.with_suffix(".json").write_text("{")
+    with pytest.raises(ValueError, match="not valid JSON"):
+        zoo.load("koalarization", weights, device="cpu")
+    weights.with_suffix(".json").unlink()
+    with pytest.raises(FileNotFoundError, match="keep the JSON"):
+        zoo.load("koalarization", weights, device="cpu")
+
+
+def test_weights_of_another_method(weights):
+    sidecar = weights.with_suffix(".json")
+    sidecar.write_text(sidecar.read_text().replace('"method": "koalarization"', '"method": "scgan"'))
+    with pytest.raises(ValueError, match="scgan"):
+        zoo.load("koalarization", device="cpu")
+
+
+def test_missing_weights_unknown_method_missing_condition(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLORLIB_WEIGHTS", str(tmp_path))
+    gray = np.full((8, 8), 128, np.uint8)
+    with pytest.raises(FileNotFoundError, match="colorlib train koalarization --size class"):
+        colorlib.colorize(gray)
+    with pytest.raises(FileNotFoundError, match="elsewhere.safetensors"):
+        colorlib.colorize(gray, weights=tmp_path / "elsewhere.safetensors")
+    with pytest.raises(ValueError, match="no method 'colour'.*koalarization"):
+        colorlib.colorize(gray, method="colour")
+    with pytest.raises(ValueError, match="takes no caption"):
+        colorlib.colorize(gray, caption="a red car")
+    needy = replace(zoo.METHODS["koalarization"], conditions=("reference",))
+    with pytest.raises(ValueError, match="needs reference"):
+        zoo.check_conditions(needy, caption=None)
+    monkeypatch.setitem(zoo.METHODS, "needy", replace(needy, name="needy"))
+    with pytest.raises(ValueError, match="methods that do: needy"):
+        zoo.check_conditions(zoo.METHODS["koalarization"], reference=1)
+    with pytest.raises(ValueError, match="not a device"):
+        zoo.pick_device("quantum")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (37, 50), (200, 64), (8, 300)])
+def test_colorize_keeps_size_and_lightness(weights, shape):
+    gray = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    picture = colorlib.colorize(gray, device="cpu")
+    assert picture.rgb.shape == (*shape, 3) and picture.rgb.dtype == np.uint8
+    L = lab.rgb_to_lab(np.repeat(gray[..., None], 3, 2))[..., 0]
+    assert np.abs(lab.rgb_to_lab(picture.rgb)[..., 0] - L).mean() < 0.5
+
+
+def test_colours_of_the_input_are_not_looked_at(weights):
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    from_colour = colorlib.colorize(rgb, device="cpu").rgb
+    L = images.lightness(images.open_image(rgb))
+    grey = images.merge_chroma(L, np.zeros((2, 1, 1), np.float32), dtype=np.uint16)      # the same L without the colours
+    assert np.abs(from_colour.astype(int) - (colorlib.colorize(grey, device="cpu").rgb // 257).astype(int)).max() <= 2
+
+
+def test_alpha_and_exif_travel(weights, tmp_path):
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    picture = colorlib.colorize(rgba, device="cpu")
+    assert np.array_equal(picture.alpha, rgba[..., 3])
+
+
+def test_catalogue(weights):
+    (row,) = [row for row in zoo.catalogue() if row["name"] == "koalarization"]
+    assert row["parameters"]["encoder, fusion, decoder"] == 6_574_050
+    assert row["weights"]["sha256"] == json.loads(weights.with_suffix(".json").read_text())["sha256"]
+    assert row["conditions"] == [] and row["notebook"] == "notebooks/02_koalarization.ipynb" and row["data_licence"]
