@@ -49,7 +49,7 @@ PRESETS = {
     "paper": FAITHFUL,
     "class": replace(FIXED, encoder=(48, 80, 80, 160, 160, 320, 320, 160), fusion=160, decoder=(112, 72, 56, 24), extractor="grey_classifier",
                      extractor_size=112, embedding=128, classifier_steps=4_200, batch_norm=True, one_cycle=True, learning_rate=2e-3,
-                     batch_size=32, steps=9_000, image_size=128),
+                     batch_size=32, steps=7_000, image_size=128),
     "smoke": replace(FIXED, encoder=(16, 16, 16, 24, 24, 32, 32, 24), fusion=24, decoder=(24, 16, 16, 16), extractor="grey_classifier",
                      extractor_size=64, embedding=128, classifier_steps=60, batch_norm=True, one_cycle=True, learning_rate=4e-3,
                      batch_size=16, steps=100, image_size=64),
@@ -315,6 +315,7 @@ def make_step(config, fabric, dataset, run=None, progress=None):
         return Step(config, fabric)
     if "label" not in dataset[0]:
         raise ValueError("The grey classifier learns from labels: give a data set with one sub-folder a class, or choose the extractor 'inception_resnet_v2'.")
+    config = replace(config, classes=1 + max(int(dataset[i]["label"]) for i in range(len(dataset))))
     classifier = ClassifierStep(config, fabric)
     crop = config.image_size if dataset[0]["rgb"].shape[-1] > config.image_size else None
     train.fit(classifier, dataset, steps=config.classifier_steps, batch_size=2 * config.batch_size, fabric=fabric, seed=config.seed, crop=crop,

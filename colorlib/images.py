@@ -1,0 +1,228 @@
+"""Give a picture back coloured at its own size: L in, colour merged under it, the file saved.
+
+A network predicts colour at its own small size; `merge_chroma` puts that colour under the full-resolution L, and
+`save_image` keeps the size, the depth, the alpha and the EXIF of the picture `open_image` read.
+"""
+import io
+import os
+import secrets
+import warnings
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageCms
+
+from colorlib.lab import GAMUT_TOLERANCE, lab_to_rgb, map_to_gamut, rgb_to_lab
+from colorlib.reading import READ_FORMATS, SRGB, Picture, split_channels, open_image  # noqa: F401
+
+STRIP_PIXELS = 1 << 18       # pixels in work at a time, so that memory does not grow with the picture
+MAX_ASPECT = 4               # longest side of a network's input, in units of `size`
+GUIDE_EPS = 8.0 ** 2         # variance of L below which its edges hardly move colour; from 16 to 128, on 46 photos
+GAMUT_STEPS = 8              # halvings that find the gamut's edge: to 1/256 of the chroma, finer than 8 bits show
+JPEG_EXIF_LIMIT = 65533      # bytes in a JPEG segment
+WRITE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
+                 ".bmp": "BMP", ".ppm": "PPM"}
+WRITE_OPTIONS = {"JPEG": {"quality": 95, "subsampling": 0}, "PNG": {"compress_level": 3},
+                 "WEBP": {"lossless": True, "exact": True, "method": 0, "quality": 0}}      # colour is the product
+
+
+# ---------------------------------------------------------------- save
+
+def save_image(path, rgb, like=None, overwrite=True):
+    """Write a picture, whole or not at all; the suffix picks JPEG, PNG, WebP, TIFF, BMP or PPM.
+
+    rgb: `(H, W, 3)` uint8, uint16 or float in [0, 1], or a `Picture`. like: the `Picture` it came from: its alpha and
+    EXIF are kept, its size is required. PNG and TIFF keep 16 bits (of rgb, or of `like` if rgb is float), the others
+    hold 8. JPEG (quality 95, 4:4:4), BMP and PPM have no alpha: the picture is laid on white, with a warning. BMP and
+    PPM have no EXIF and no sRGB tag. WebP is lossless, because its lossy form halves the chroma.
+    Returns the path. Raises FileNotFoundError for a missing folder, ValueError for anything else that stops it.
+    """
+    if isinstance(rgb, Picture):
+        rgb, like = rgb.rgb, like or rgb
+    rgb, path = np.asarray(rgb), Path(path).expanduser()
+    kind = WRITE_FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path} does not end in a suffix that can be written: use {', '.join(WRITE_FORMATS)}.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {path.parent} does not exist: create it first.")
+    if path.exists() and not (overwrite and path.is_file()):
+        raise ValueError(f"{path} exists already: choose another name.")
+    depth = rgb.dtype if rgb.dtype.kind == "u" else like.rgb.dtype if like else np.dtype(np.uint8)
+    depth = depth if kind in ("PNG", "TIFF") else np.dtype(np.uint8)
+    rgb, alpha = split_channels(rgb, "rgb")
+    if like is not None and like.rgb.shape != rgb.shape:
+        raise ValueError(f"rgb is {rgb.shape[1::-1]} pixels but its source {like.size}: bring it to that size first.")
+    alpha = like.alpha if alpha is None and like is not None else alpha
+    rgb, alpha = _to_depth(rgb, depth), None if alpha is None else _to_depth(alpha, depth)[..., None]
+    if alpha is not None and kind in ("PNG", "TIFF", "WEBP"):
+        rgb = np.concatenate([rgb, alpha], -1)
+    elif alpha is not None:
+        warnings.warn(f"{path} cannot hold transparency, so it was laid on white: save PNG to keep it.", stacklevel=2)
+        rgb = (255 - (255 - rgb.astype(np.float32)) * (alpha / np.float32(255))).round().astype(np.uint8)
+    exif = like.exif if like is not None else b""
+    if kind == "JPEG" and len(exif) > JPEG_EXIF_LIMIT:
+        warnings.warn(f"{path} cannot hold {len(exif)} bytes of EXIF: save PNG to keep them.", stacklevel=2)
+        exif = b""
+    try:
+        data = _encode_tiff(rgb, exif) if kind == "TIFF" else _encode(rgb, kind, exif)
+    except (OSError, ValueError) as error:                     # such as WebP's limit of 16383 pixels a side
+        raise ValueError(f"{path} cannot be written as {kind} ({error}): save it as PNG.") from error
+    _write_atomically(os.path.realpath(path), data)
+    return path
+
+
+def _to_depth(values, depth):
+    if values.dtype == depth:
+        return values
+    return values * np.uint16(257) if depth == np.uint16 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _srgb_profile():
+    profile = ImageCms.ImageCmsProfile(SRGB).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]             # without its date: equal pictures are equal files
+
+
+def _encode(rgb, kind, exif):
+    if rgb.dtype == np.uint16:                                 # Pillow has no 16-bit colour
+        extra = {cv2.IMAGE_METADATA_ICCP: _srgb_profile()} | ({cv2.IMAGE_METADATA_EXIF: exif[6:]} if exif else {})
+        blocks = [np.frombuffer(block, np.uint8) for block in extra.values()]
+        bgr = rgb[..., [2, 1, 0, 3][:rgb.shape[2]]]
+        return cv2.imencodeWithMetadata(".png", bgr, list(extra), blocks)[1].tobytes()
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, kind, icc_profile=_srgb_profile(), exif=exif, **WRITE_OPTIONS.get(kind, {}))
+    return file.getvalue()
+
+
+def _encode_tiff(rgb, exif):
+    """8 or 16 bits, one deflated strip. An EXIF block is a TIFF without pixels: the missing tags join its directory."""
+    (height, width, channels), tags = rgb.shape, Image.Exif()
+    if exif:
+        tags.load(exif)
+    tags.endian = tags.endian or "<"
+    data = zlib.compress(rgb.astype(rgb.dtype.newbyteorder(tags.endian)).tobytes(), 1)
+    tags.update({256: width, 257: height, 258: (8 * rgb.itemsize,) * channels, 259: 8, 262: 2, 273: 0, 277: channels,
+                 278: height, 279: len(data), 284: 1, 34675: _srgb_profile()} | ({338: 2} if channels == 4 else {}))
+    return tags.tobytes()[6:] + data                           # Pillow counts StripOffsets from the end of the tags
+
+
+def _write_atomically(path, data):
+    """Through a second file in the same folder, so that a crash or a full disk never leaves half a picture."""
+    draft = Path(path).with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with open(draft, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ValueError(f"{path} cannot be written ({error.strerror}): check the folder and the disk.") from error
+
+
+# ---------------------------------------------------------------- full size
+
+def lightness(picture):
+    """L of a `Picture`: `(H, W)` float32 in [0, 100], at full size and from all the bits it has."""
+    rgb = picture.rgb
+    if picture.is_gray:                                        # 256 or 65536 levels say it all
+        levels = np.arange(np.iinfo(rgb.dtype).max + 1, dtype=rgb.dtype)
+        return rgb_to_lab(np.stack([levels] * 3, -1))[:, 0][rgb[..., 0]]
+    L = np.empty(rgb.shape[:2], np.float32)
+    for rows in _strips(L.shape):
+        L[rows] = rgb_to_lab(torch.from_numpy(np.array(rgb[rows])).permute(2, 0, 1))[0]
+    return L
+
+
+def model_input(L, size, multiple=8):
+    """L at a network's size. L: `(H, W)` in [0, 100], or a `Picture`. Returns float32 `(1, 1, h, w)` in [0, 100].
+
+    The shorter side becomes `size`, the longer one at most MAX_ASPECT times `size` (a panorama cannot exhaust memory),
+    both rounded to `multiple`. Nothing is padded: the aspect is kept but for the rounding, and ab maps straight back.
+    """
+    L = lightness(L) if isinstance(L, Picture) else L
+    scale = min(size / min(L.shape), MAX_ASPECT * size / max(L.shape))
+    target = [max(multiple, round(side * scale / multiple) * multiple) for side in L.shape]
+    return F.interpolate(_as_tensor(L)[None, None], size=target, mode="bilinear", antialias=True)
+
+
+def merge_chroma(L, ab, method="guided", dtype=np.uint8):
+    """Put small ab under full-size L. Returns rgb `(H, W, 3)` uint8 or uint16.
+
+    L: `(H, W)` in [0, 100]; ab: `(2, h, w)` or `(1, 2, h, w)` in CIE units, of any size; method: "guided", or the plain
+    "bicubic", "bilinear", "nearest". Colours outside sRGB lose chroma, never L. Constant ab stays exactly constant.
+
+    Guided: bicubic ab, plus the detail that only the full-size L has times the slope of ab on L nearby,
+    cov(L, ab) / (var(L) + eps), as in the guided filter (He et al. 2013; slopes at low resolution: He and Sun 2015),
+    kept within the range of the neighbours.
+
+    Measured in PSNR (dB): the true ab of scikit-image's astronaut, coffee and chelsea / of 43 BSDS photos, shrunk and
+    merged back.
+        ab side  guided         bicubic        bilinear       nearest
+        1/2      42.30 / 44.59  41.61 / 44.92  40.75 / 43.51  40.40 / 43.42
+        1/4      38.93 / 40.06  38.23 / 39.77  37.63 / 38.90  37.05 / 38.44
+        1/8      36.07 / 36.71  35.41 / 36.00  34.87 / 35.42  34.33 / 35.01
+        1/16     33.45 / 33.97  32.74 / 33.13  32.26 / 32.67  31.82 / 32.41
+    Guided wins, the more the smaller ab is (224 is about 1/13 of a 12-megapixel photo); only ab at half size, from
+    photos whose JPEG had halved the chroma already, is better left to bicubic. At every size the guided filter in its
+    own form, which averages offsets too, fell below bilinear, and a joint bilateral filter (Kopf et al. 2007) below
+    this one.
+    """
+    ab = torch.as_tensor(ab).detach().cpu().float()
+    ab = ab[0] if ab.ndim == 4 and len(ab) == 1 else ab
+    if L.ndim != 2 or ab.ndim != 3 or len(ab) != 2 or 0 in ab.shape or not ab.isfinite().all():
+        raise ValueError(f"merge_chroma needs L (H, W) and finite ab (2, h, w): got {L.shape} and {tuple(ab.shape)}.")
+    if method not in ("guided", "bicubic", "bilinear", "nearest"):
+        raise ValueError(f"method is {method!r}: choose guided, bicubic, bilinear or nearest.")
+    L, mode = _as_tensor(L), "bicubic" if method == "guided" else method
+    center = (ab.amax((1, 2), keepdim=True) + ab.amin((1, 2), keepdim=True)) / 2
+    layers = _guided_layers(L, ab - center) if method == "guided" else ab - center
+    layers = layers @ _stretch(ab.shape[2], L.shape[1], mode).T                    # (C, h, W)
+    down = _stretch(ab.shape[1], L.shape[0], mode)                                 # (H, h)
+    rgb = np.empty((*L.shape, 3), dtype)
+    for rows in _strips(L.shape):
+        near = down[rows].any(0)                                                   # the few small rows this strip needs
+        full = torch.einsum("yh,chx->cyx", down[rows][:, near], layers[:, near])   # (C, rows, W)
+        if method == "guided":
+            chroma, slope, guide, low, high = full.split([2, 2, 1, 2, 2])
+            full = (chroma + slope * (L[rows] - guide)).maximum(low).minimum(high)
+        color = _to_rgb(torch.cat([L[None, rows], full + center]))
+        rgb[rows] = color.mul(np.iinfo(dtype).max).round().permute(1, 2, 0)
+    return rgb
+
+
+def _guided_layers(L, ab):
+    """The planes the merge stretches: ab, its slopes on L, L, and the lowest and highest ab nearby. `(9, h, w)`."""
+    def mean(x):
+        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    guide = F.interpolate(L[None, None], size=ab.shape[1:], mode="bilinear", antialias=True)[0]
+    variance = (mean(guide * guide) - mean(guide) ** 2).clamp_min(0)
+    slope = mean((mean(guide * ab) - mean(guide) * mean(ab)) / (variance + GUIDE_EPS))
+    return torch.cat([ab, slope, guide, -F.max_pool2d(-ab, 3, 1, 1), F.max_pool2d(ab, 3, 1, 1)])
+
+
+def _stretch(small, large, mode):
+    """The matrix `(large, small)` that resizes one axis; antialiased where it shrinks."""
+    smooth = {} if mode == "nearest" else {"antialias": True}
+    return F.interpolate(torch.eye(small)[None, None], size=(large, small), mode=mode, **smooth)[0, 0]
+
+
+def _to_rgb(lab):
+    """lab_to_rgb with the gamut map, whose bisection is paid only for the pixels that need it."""
+    rgb = lab_to_rgb(lab, clip=False)
+    outside = ((rgb < -GAMUT_TOLERANCE) | (rgb > 1 + GAMUT_TOLERANCE)).any(0)      # (rows, W)
+    if outside.any():
+        rgb[:, outside] = lab_to_rgb(map_to_gamut(lab[:, outside, None], GAMUT_STEPS)[0])[..., 0]
+    return rgb.clamp(0, 1)
+
+
+def _as_tensor(L):
+    return torch.from_numpy(np.require(L, np.float32, ["C", "W"]))
+
+
+def _strips(shape):
+    height = max(1, STRIP_PIXELS // shape[1])
+    return [slice(start, start + height) for start in range(0, shape[0], height)]

@@ -1,0 +1,49 @@
+"""Small pictures, folders and videos for the tests of the data modules."""
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from colorlib import data
+
+REAL = os.environ.get("COLORLIB_DATA")
+needs_real_data = pytest.mark.skipif(not REAL, reason="COLORLIB_DATA names no folder of real photos")
+
+
+def colorful(seed=0, height=24, width=32):
+    """A smooth picture full of colour, `(H, W, 3)` uint8."""
+    rng = np.random.default_rng(seed)
+    return cv2.resize(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def save(path, rgb):
+    """Write a picture through OpenCV, folders included; returns the path."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.ascontiguousarray(rgb[..., ::-1] if rgb.ndim == 3 else rgb))
+    return Path(path)
+
+
+def fill(folder, *names, **options):
+    """Save one colourful picture for each name; returns the folder."""
+    for i, name in enumerate(names):
+        save(folder / name, colorful(i, **options))
+    return folder
+
+
+def truncate(path, share=0.5):
+    Path(path).write_bytes(Path(path).read_bytes()[:int(Path(path).stat().st_size * share)])
+
+
+def packed(count=11, height=12, width=16, **extra):
+    """A `Packed` in memory whose picture i has the value i in its first pixel."""
+    rgb = np.random.default_rng(1).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    rgb[:, 0, 0, 0] = range(count)
+    return data.Packed(rgb, [f"p{i}" for i in range(count)], list(range(count)), extra)
+
+
+def same(a, b):
+    """Whether two samples or batches are equal, key by key."""
+    return a.keys() == b.keys() and all(torch.equal(x, b[k]) if torch.is_tensor(x) else x == b[k] for k, x in a.items())

@@ -1,0 +1,101 @@
+"""The command line as a person uses it: files in, files out, one sentence when something is wrong."""
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colorlib import __main__ as cli
+from colorlib import results, zoo
+from colorlib.papers import koalarization as koala
+
+TINY = replace(koala.PRESETS["smoke"], encoder=(8,) * 8, fusion=8, decoder=(8, 8, 8, 8), embedding=16, extractor_size=32, image_size=32, steps=3,
+               batch_size=4, classifier_steps=2)
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """An empty folder to work in, a tiny model as the shipped one, and results that go nowhere else."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
+        monkeypatch.setenv(f"COLORLIB_{name}", str(tmp_path / name.lower()))
+    monkeypatch.setenv("COLORLIB_SIZE", "smoke")
+    monkeypatch.setitem(koala.PRESETS, "smoke", TINY)
+    torch.manual_seed(0)
+    zoo.save_weights(koala.build(TINY), "koalarization", zoo.weights_file("koalarization"), {"size": "class"})
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)).save("photo.png")
+    return tmp_path
+
+
+def test_colorize_a_file(workshop, capsys):
+    assert cli.main(["colorize", "photo.png"]) == 0
+    assert capsys.readouterr().out.strip() == "photo_colorized.png"
+    assert Image.open("photo_colorized.png").size == (30, 20) and Image.open("photo_colorized.png").mode == "RGB"
+    assert cli.main(["colorize", "photo.png", "-o", "new/named.jpg"]) == 0 or not (workshop / "new").exists()
+
+
+def test_colorize_a_folder_goes_on_after_a_bad_file(workshop, capsys):
+    (workshop / "in").mkdir()
+    for name in ("a.png", "b.jpg"):
+        Image.open("photo.png").save(workshop / "in" / name)
+    (workshop / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    assert cli.main(["colorize", "in", "-o", "out"]) == 1
+    captured = capsys.readouterr()
+    assert sorted(path.name for path in (workshop / "out").iterdir()) == ["a_colorized.png", "b_colorized.jpg"]
+    assert captured.err.count("\n") == 1 and "broken.jpg" in captured.err
+
+
+def test_the_original_is_never_overwritten(workshop, capsys):
+    before = (workshop / "photo.png").read_bytes()
+    assert cli.main(["colorize", "photo.png", "-o", "photo.png"]) == 1
+    assert "the input itself" in capsys.readouterr().err and (workshop / "photo.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["colorize", "gone.jpg"], "gone.jpg does not exist"), (["colorize", "photo.png", "--method", "magic"], "no method 'magic'"),
+    (["colorize", "photo.png", "--caption", "red"], "takes no caption"), (["colorize", "photo.png", "--device", "cuda:9"], "CUDA"),
+    (["train", "magic"], "no method 'magic'"), (["evaluate", "koalarization", "--weights", "w.safetensors"], "w.safetensors"),
+    (["data", "nowhere"], "nowhere"), (["train", "koalarization", "--data", "nowhere"], "nowhere")])
+def test_mistakes_end_in_one_sentence(workshop, capsys, arguments, sentence):
+    if "--device" in arguments and torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert sentence in error and error.startswith("colorlib: ") and error.count("\n") == 1
+
+
+def test_train_evaluate_reproduce(workshop, capsys):
+    assert cli.main(["train", "koalarization", "--steps", "3", "--save", "mine.safetensors"]) == 0
+    assert capsys.readouterr().out.strip().endswith("mine.safetensors")
+    sidecar = json.loads((workshop / "mine.json").read_text())
+    assert sidecar["steps"] == 3 and sidecar["data"] == "scenes" and sidecar["commit"]
+    assert cli.main(["evaluate", "koalarization", "--weights", "mine.safetensors", "--limit", "6"]) == 0
+    assert "| true embedding |" in capsys.readouterr().out
+    rows = results.read("koalarization")
+    assert [row["method"] for row in rows] == ["grey", "mean colour"] + 3 * ["koalarization"] and all(row["n"] == 6 for row in rows)
+    assert rows[0]["colorfulness"] < 1 < rows[0]["colorfulness_true"] and rows[2]["steps"] == 3
+    assert cli.main(["reproduce", "koalarization", "--limit", "4"]) == 0
+    assert "| grey |" in capsys.readouterr().out and (workshop / "figures" / "02_koalarization_smoke.png").stat().st_size > 10_000
+
+
+def test_list(workshop, capsys):
+    assert cli.main(["list", "--json"]) == 0
+    (row,) = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "koalarization"]
+    assert set(row) == {"name", "paper", "conditions", "parameters", "weights", "notebook", "data_licence"} and row["weights"]["bytes"] > 1000
+    assert cli.main(["list"]) == 0 and "6,574,050" in capsys.readouterr().out
+
+
+def test_bench_prints_every_peer(workshop, capsys):
+    assert cli.main(["bench", "lab", "--write"]) == 0
+    out = capsys.readouterr().out
+    assert all(peer in out for peer in ("colorlib", "scikit-image", "OpenCV float"))
+    assert {row["method"] for row in results.read("benchmarks")} >= {"colorlib", "scikit-image", "OpenCV float"}
+
+
+def test_the_module_runs(workshop):
+    done = subprocess.run([sys.executable, "-m", "colorlib", "colorize", "gone.jpg"], capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "gone.jpg" in done.stderr

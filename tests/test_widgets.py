@@ -1,0 +1,242 @@
+"""The notebook views without a browser: traits change as a front end would change them, and the HTML is read back."""
+import base64
+import datetime
+import io
+import re
+import threading
+
+import ipywidgets
+import numpy as np
+import pytest
+from PIL import Image
+
+from colorlib import images, scenes, widgets, zoo
+from colorlib.lab import ab_bins, gamut_mask, rgb_to_lab
+
+
+def pictures_in(markup):
+    """Decode every picture of an HTML string: list of (alt text, array)."""
+    found = re.findall(r'<img alt="([^"]+)" src="data:image/\w+;base64,([^"]+)"', markup)
+    return [(alt, np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))) for alt, data in found]
+
+
+def png(rgb):
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "PNG")
+    return file.getvalue()
+
+
+def upload(view, name, content):
+    """What a browser does when a file is chosen: contents arrive as a memoryview."""
+    view.upload.value = ({"name": name, "type": "image/png", "size": len(content), "content": memoryview(content),
+                          "last_modified": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)},)
+
+
+@pytest.fixture
+def photo():
+    return scenes.make_scene(3, 80).rgb[:56]      # 80 x 56: not square, so that swapped sides show
+
+
+# ---------------------------------------------------------------- Lab explorer
+
+def test_ab_plane_shows_the_colours_of_its_lightness():
+    plane = widgets.draw_ab_plane(60)
+    assert plane.shape == (441, 441, 3) and plane.dtype == np.uint8
+    lab = rgb_to_lab(plane)
+    inside = np.ones((441, 441), bool)
+    inside[220], inside[:, 220] = False, False                   # the axes
+    inside &= (plane != round(255 * 0.85)).any(-1)
+    rows, columns = np.nonzero(inside)
+    assert inside.mean() > 0.15
+    assert np.abs(lab[inside][:, 0] - 60).max() < 0.5            # 8-bit rounding
+    assert np.abs(lab[inside][:, 1] - (columns - 220) / 2).max() < 1.5
+    assert np.abs(lab[inside][:, 2] - (220 - rows) / 2).max() < 1.5
+
+
+def test_ab_plane_marks_the_bins():
+    bins = ab_bins(313)
+    difference = (widgets.draw_ab_plane(50, bins) != widgets.draw_ab_plane(50)).any(-1)
+    for (a, b), live in zip(bins.tolist(), gamut_mask(50, bins).tolist()):
+        x, y = round(220 + 2 * a), round(220 - 2 * b)
+        if y > 0 and a and b:        # the picture ends at b = 110, and the axes have a ring's grey
+            assert difference[y, x] or not live, (a, b)
+    assert 0.005 < difference.mean() < 0.1
+
+
+@pytest.mark.parametrize("L", (-1, 101, float("nan")))
+def test_ab_plane_refuses_other_lightness(L):
+    with pytest.raises(ValueError, match="between 0 and 100"):
+        widgets.draw_ab_plane(L)
+
+
+def test_plane_is_described_in_a_sentence():
+    live = int(gamut_mask(50.0, ab_bins(313)).sum())
+    assert widgets.describe_plane(50) == f"At L = 50, {live} of the 313 bin centres are colours a screen can show."
+    assert "1 of the 625 bin centres is a colour" in widgets.describe_plane(0, 625)      # black
+
+
+def test_lab_explorer_follows_its_slider():
+    view = widgets.LabExplorer(L=20)
+    (alt, before), = pictures_in(view.plane.value)
+    assert "lightness 20" in alt and "At L = 20," in view.sentence.value
+    view.slider.value = 80
+    (alt, after), = pictures_in(view.plane.value)
+    assert "lightness 80" in alt and "At L = 80," in view.sentence.value and "At L = 20," not in view.sentence.value
+    assert np.array_equal(after, widgets.draw_ab_plane(80, ab_bins(313))) and not np.array_equal(before, after)
+    assert repr(view) == "LabExplorer(L=80)"
+
+
+# ---------------------------------------------------------------- photos
+
+@pytest.mark.parametrize("name, expected", (
+    ("cat.jpg", "cat_colorized.jpg"), ("CAT.PNG", "CAT_colorized.PNG"), ("a.b.webp", "a.b_colorized.webp"),
+    ("scan.gif", "scan_colorized.png"), ("noending", "noending_colorized.png"), ("", "photo_colorized.png"),
+    ("../../etc/x.jpg", "x_colorized.jpg"), ("C:\\photos\\x.jpg", "x_colorized.jpg")))
+def test_colorized_name(name, expected):
+    assert widgets.colorized_name(name) == expected
+
+
+def test_shrink():
+    assert widgets.shrink(np.zeros((1000, 500, 3), np.uint8)).shape == (420, 210, 3)
+    small = np.full((9, 5, 3), 65535, np.uint16)
+    assert widgets.shrink(small).dtype == np.uint8 and np.array_equal(widgets.shrink(small), np.full((9, 5, 3), 255))
+    assert widgets.shrink(np.zeros((1, 9000, 3), np.uint8)).shape == (1, 420, 3)
+
+
+def test_image_html_escapes_and_keeps_the_pixels(photo):
+    markup = widgets.image_html(photo, 'a "cat" <b>', caption="<i>")
+    assert "<b>" not in markup and "<i>" not in markup and "&lt;i&gt;" in markup
+    (alt, shown), = pictures_in(markup)
+    assert alt == "a &quot;cat&quot; &lt;b&gt;" and np.array_equal(shown, photo)
+
+
+def test_comparison_shows_grey_and_colour_of_one_lightness(photo):
+    (_, gray), (_, color) = pictures_in(widgets.compare_html(images.Picture(photo)))
+    assert gray.shape == color.shape == photo.shape
+    gray, color = rgb_to_lab(gray), rgb_to_lab(color)
+    assert np.abs(gray[..., 1:]).max() < 2 < np.abs(color[..., 1:]).max()
+    assert np.abs(gray[..., 0] - color[..., 0]).mean() < 1.5      # JPEG's loss
+
+
+def test_colorize_file_writes_beside_the_input_once(tmp_path, photo):
+    source = tmp_path / "cat.png"
+    images.save_image(source, photo)
+    written = widgets.colorize_file(source)
+    assert written == tmp_path / "cat_colorized.png"
+    result = images.open_image(written)
+    assert result.size == (80, 56) and np.array_equal(result.rgb, zoo.colorize(photo).rgb)
+    with pytest.raises(ValueError, match="exists already"):
+        widgets.colorize_file(source)
+    assert widgets.colorize_file(source, overwrite=True) == written
+    assert widgets.colorize_file(str(source), save_as=tmp_path / "other.jpg").name == "other.jpg"
+    with pytest.raises(FileNotFoundError):
+        widgets.colorize_file(tmp_path / "none.png")
+
+
+# ---------------------------------------------------------------- photo drop
+
+def test_upload_colour_save(tmp_path, photo):
+    view = widgets.PhotoDrop(folder=tmp_path)
+    assert view.save.disabled and view.picture is None and repr(view) == "PhotoDrop(method='koalarization')"
+    upload(view, "cat.png", png(photo))
+    assert view.upload.value == () and not view.upload.disabled and not view.save.disabled
+    assert view.name.value == "cat_colorized.png" and "cat.png is coloured" in view.message.value
+    assert len(pictures_in(view.view.value)) == 2
+    assert np.array_equal(view.picture.rgb, zoo.colorize(photo).rgb)
+    view.save.click()
+    assert "80 x 56 pixels" in view.message.value and 'role="status"' in view.message.value
+    assert np.array_equal(images.open_image(tmp_path / "cat_colorized.png").rgb, view.picture.rgb)
+    view.save.click()                                             # a second save must not overwrite
+    assert 'role="alert"' in view.message.value and "exists already" in view.message.value
+
+
+def test_a_path_can_be_typed(tmp_path, photo):
+    images.save_image(tmp_path / "old cat.png", photo)
+    view = widgets.PhotoDrop(folder=tmp_path)
+    view.path.value = f"  {tmp_path / 'old cat.png'} "
+    assert view.name.value == "old cat_colorized.png" and view.picture.size == (80, 56)
+
+
+def test_errors_are_one_sentence_and_keep_the_last_result(tmp_path, photo):
+    view = widgets.PhotoDrop(folder=tmp_path)
+    upload(view, "cat.png", png(photo))
+    good, shown = view.picture, view.view.value
+    upload(view, "<script>.png", b"<html><body>not a picture")
+    assert 'role="alert"' in view.message.value and "web page" in view.message.value
+    assert "<script>" not in view.message.value
+    view.path.value = str(tmp_path / "missing.jpg")
+    assert "missing.jpg does not exist" in view.message.value
+    assert view.picture is good and view.view.value == shown and not view.upload.disabled
+    view.name.value = "cat.xyz"
+    view.save.click()
+    assert "does not end in a suffix" in view.message.value and list(tmp_path.iterdir()) == []
+
+
+def test_too_large_for_the_memory(monkeypatch, photo):
+    def fail(source, method):
+        raise MemoryError
+    monkeypatch.setattr(zoo, "colorize", fail)
+    view = widgets.PhotoDrop()
+    upload(view, "cat.png", png(photo))
+    assert "not enough memory" in view.message.value and not view.upload.disabled
+
+
+def test_nothing_to_save_and_unknown_method(tmp_path, photo):
+    view = widgets.PhotoDrop(method="crystal ball", folder=tmp_path)
+    view.save_picture()
+    assert "choose a photo first" in view.message.value
+    upload(view, "cat.png", png(photo))
+    assert "There is no method" in view.message.value and view.picture is None and view.save.disabled
+
+
+def test_warnings_of_a_save_reach_the_reader(tmp_path, photo):
+    half = images.Picture(photo, alpha=np.full(photo.shape[:2], 128, np.uint8))
+    images.save_image(tmp_path / "cat.png", half)
+    view = widgets.PhotoDrop(folder=tmp_path)
+    view.path.value = str(tmp_path / "cat.png")
+    view.name.value = "cat.jpg"
+    view.save.click()
+    assert "Saved" in view.message.value and "laid on white" in view.message.value and (tmp_path / "cat.jpg").exists()
+
+
+def test_conditions_reach_the_method(monkeypatch, photo):
+    seen = {}
+    def remember(source, method, **conditions):
+        seen.update(conditions, method=method)
+        return images.Picture(photo)
+    monkeypatch.setattr(zoo, "colorize", remember)
+    upload(widgets.PhotoDrop(method="language", caption="a red cat"), "cat.png", png(photo))
+    assert seen == {"method": "language", "caption": "a red cat"}
+
+
+def test_a_second_photo_waits_for_the_first(monkeypatch, photo):
+    entered, release, calls = threading.Event(), threading.Event(), []
+
+    def slow(source, method):
+        calls.append(source)
+        entered.set()
+        assert release.wait(5)
+        return images.Picture(photo)
+    monkeypatch.setattr(zoo, "colorize", slow)
+    view = widgets.PhotoDrop()
+    worker = threading.Thread(target=view.show_photo, args=(b"1", "first.png"))
+    worker.start()
+    assert entered.wait(5) and view.upload.disabled and view.path.disabled
+    assert "Colouring first.png" in view.message.value
+    view.show_photo(b"2", "second.png")                           # while the first is at work: refused
+    release.set()
+    worker.join(5)
+    assert calls == [b"1"] and view.name.value == "first_colorized.png" and not view.upload.disabled
+
+
+def test_every_control_has_a_label_and_no_output_widget_is_used():
+    for view in (widgets.LabExplorer(), widgets.PhotoDrop()):
+        queue, controls = list(view.children), 0
+        while queue:
+            item = queue.pop()
+            assert not isinstance(item, ipywidgets.Output)
+            queue += getattr(item, "children", ())
+            if hasattr(item, "disabled"):
+                controls += 1
+                assert item.description
+        assert controls
