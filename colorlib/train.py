@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from colorlib import data
-
 SIZES = ("smoke", "class", "paper")
 
 
@@ -64,29 +62,30 @@ def moving_average(module, decay=0.999):
     return torch.optim.swa_utils.AveragedModel(module, multi_avg_fn=averaged, use_buffers=True)
 
 
-def descend(fabric, module, optimizer, loss_of, batch, parts=1, clip=None):
-    """One optimizer step on the mean of `loss_of(part)` over `parts` equal slices of the batch (gradient accumulation).
+def descend(fabric, module, optimizer, losses_of, batch, parts=1, clip=None):
+    """One optimizer step on `losses_of(part)["loss"]`, averaged over `parts` equal slices of the batch (gradient accumulation).
 
-    batch: dict of tensors with a common first axis. clip: largest gradient norm. Returns the mean loss, detached.
-    Raises ValueError when the batch cannot be cut into `parts` and FloatingPointError when the loss is not finite: the parameters are then untouched.
+    batch: dict of tensors with a common first axis. losses_of: dict of tensors; entries beside "loss" are only reported. clip: largest gradient
+    norm. Returns the means, detached. Raises ValueError when the batch cannot be cut into `parts` and FloatingPointError when the loss is not
+    finite: the parameters are then untouched.
     """
     count = next(len(v) for v in batch.values() if torch.is_tensor(v))
     if count % parts:
         raise ValueError(f"A batch of {count} cannot be cut into {parts} equal parts: choose a batch size divisible by it.")
     optimizer.zero_grad()
-    total = 0.0
+    totals = {}
     for i in range(parts):
         chosen = slice(i * count // parts, (i + 1) * count // parts)
         with fabric.no_backward_sync(module, enabled=i < parts - 1):
-            loss = loss_of({k: v[chosen] for k, v in batch.items()}) / parts
-            fabric.backward(loss)
-        total = total + loss.detach()
-    if not torch.isfinite(total):
+            losses = losses_of({k: v[chosen] for k, v in batch.items()})
+            fabric.backward(losses["loss"] / parts)
+        totals = {name: totals.get(name, 0.0) + value.detach() / parts for name, value in losses.items()}
+    if not torch.isfinite(totals["loss"]):
         raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
     if clip:
         fabric.clip_gradients(module, optimizer, max_norm=clip)
     optimizer.step()
-    return total
+    return totals
 
 
 def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=True, run=None, tag="", log_every=50, save_every=500, workers=0,
@@ -98,6 +97,7 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
     without the interruption (bit-equal on a CPU). tag: names the configuration; a checkpoint with another tag is refused (ValueError).
     Logged values are means over the updates since the row before.
     """
+    from colorlib import data      # here, because it takes seconds that colorizing a photo does not need
     run = Path(run) if run is not None else None
     done, totals, log = (0, {}, [])
     if run is not None:

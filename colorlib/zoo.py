@@ -109,10 +109,14 @@ def _load(name, path, stamp, device):
     content = Path(path).read_bytes()
     if hashlib.sha256(content).hexdigest() != sidecar.get("sha256"):
         raise ValueError(f"{path} does not match the SHA-256 in its JSON file: it is damaged or altered, fetch both again.")
-    config = paper.Config(**{key: tuple(value) if isinstance(value, list) else value for key, value in sidecar["config"].items()})
+    config = paper.Config(**{key: _as_tuples(value) for key, value in sidecar["config"].items()})
     model = paper.build(config, pretrained=False)
     model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in safetensors.torch.load(content).items()})
     return model.to(device).eval().requires_grad_(False)
+
+
+def _as_tuples(value):
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 def pick_device(device="auto"):

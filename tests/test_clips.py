@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib.clips import Clips, find_shots, natural_order, read_video
+from colorlib.data.clips import Clips, find_shots, natural_order, read_video
 from tests.data_samples import REAL, colorful, needs_real_data, save, truncate
 
 
@@ -51,7 +51,8 @@ def test_windows_are_consecutive_frames(tmp_path):
     dataset = Clips(tmp_path, 3, 8)
     assert [s["id"] for s in dataset] == dataset.ids == ["a/00000.png", "a/00001.png", "a/00002.png", "b/c/00000.png"]
     assert [numbers(s) for s in dataset] == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [0, 1, 2]]
-    assert dataset[0]["rgb"].shape == (3, 3, 8, 8) and dataset[0]["rgb"].dtype == torch.uint8 and dataset[3]["clip"] == "b/c"
+    assert dataset[0]["rgb"].shape == (3, 3, 8, 8) and dataset[0]["rgb"].dtype == torch.uint8
+    assert dataset[3]["clip"] == "b/c"
     assert [numbers(s) for s in Clips(tmp_path / "a", 2, 8, stride=2)] == [[0, 1], [2, 3]]
 
 
@@ -62,7 +63,8 @@ def test_frames_come_in_natural_order(tmp_path, first, name):
 
 
 def test_natural_order():
-    assert sorted(["10.png", "2.png", "a10b2", "a2b10", "1.png"], key=natural_order) == ["1.png", "2.png", "10.png", "a2b10", "a10b2"]
+    assert sorted(["10.png", "2.png", "a10b2", "a2b10", "1.png"], key=natural_order) == ["1.png", "2.png", "10.png",
+                                                                                         "a2b10", "a10b2"]
 
 
 @pytest.mark.parametrize("firsts, first_number", [([0, 4, 7], 0), ([0, 4, 7], 50), ([50, 54, 57], 50)])
@@ -97,11 +99,13 @@ def test_grey_frames_stay_in_a_clip(tmp_path):
     assert len(Clips(tmp_path, 4, 8)) == 1
 
 
-@pytest.mark.parametrize("name, codec, pixels", [("v.mp4", "mpeg4", "yuv420p"), ("v.mkv", "ffv1", "bgr0"), ("v.gif", "gif", "rgb8")])
+@pytest.mark.parametrize("name, codec, pixels", [("v.mp4", "mpeg4", "yuv420p"), ("v.mkv", "ffv1", "bgr0"),
+                                                 ("v.gif", "gif", "rgb8")])
 def test_videos_are_clips(tmp_path, name, codec, pixels):
     make_video(tmp_path / name, 9, codec, pixels, lambda i: np.full((32, 48, 3), (25 * i, 60, 200), np.uint8))
     for dataset in (Clips(tmp_path, 4, 16), Clips(tmp_path / name, 4, 16)):
-        assert dataset.ids[:2] == [f"{name}/000000", f"{name}/000001"] and len(dataset) == 6 and dataset[0]["rgb"].shape == (4, 3, 16, 16)
+        assert dataset.ids[:2] == [f"{name}/000000", f"{name}/000001"] and len(dataset) == 6
+        assert dataset[0]["rgb"].shape == (4, 3, 16, 16)
         reds = [float(frame[0].float().mean()) for frame in dataset[2]["rgb"]]
         assert np.allclose(reds, [50, 75, 100, 125], atol=20) and np.all(np.diff(reds) > 5)
     assert [s["id"] for s in Clips(tmp_path, 4, 16, shots={name: [0, 5]})] == [f"{name}/{i:06d}" for i in (0, 1, 5)]
@@ -113,7 +117,8 @@ def test_a_phone_video_stands_upright(tmp_path):
     left_red[:, :24, 0] = 255
     path = make_video(tmp_path / "v.mp4", 3, frame=lambda i: left_red)
     content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 4 + 40                     # version and flags 4, times and ids 20, reserved 8, layer to volume 8
+    # version and flags 4, times and ids 20, reserved 8, layer to volume 8
+    at = content.index(b"tkhd") + 4 + 40
     assert content[at:at + 4] == b"\0\1\0\0"                 # the identity's first entry, 16.16 fixed point
     turn = np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 0]]) * 0x10000
     turn[2, 2] = 0x40000000
@@ -152,7 +157,8 @@ def test_bad_arguments_are_refused(tmp_path):
 def test_find_shots_without_numbers():
     class Frames:
         names = ["a", "b", "c"]
-    assert list(find_shots(Frames, ["a", "b", "c"], [])) == [(0, 3)] and list(find_shots(Frames, ["a", "c"], [])) == [(0, 1), (1, 2)]
+    assert list(find_shots(Frames, ["a", "b", "c"], [])) == [(0, 3)]
+    assert list(find_shots(Frames, ["a", "c"], [])) == [(0, 1), (1, 2)]
 
 
 @needs_real_data

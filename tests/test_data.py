@@ -74,7 +74,8 @@ def test_everything_aligned_is_cropped_and_mirrored_alike():
     rgb = packed().rgb
     planes = np.ascontiguousarray(rgb.transpose(0, 3, 1, 2))
     clip = np.stack([planes, planes], 1)                                              # (N, T, 3, H, W)
-    dataset = packed(nir=planes[:, :1], mask=planes[:, 1:2], clip=clip, box=planes[:, 0, 0, :4], caption=[f"c{i}" for i in range(11)])
+    dataset = packed(nir=planes[:, :1], mask=planes[:, 1:2], clip=clip, box=planes[:, 0, 0, :4],
+                     caption=[f"c{i}" for i in range(11)])
     mirrored = set()
     for batch in data.batches(dataset, 4, steps=8, crop=7):
         assert batch["rgb"].shape == (4, 3, 7, 7) and batch["clip"].shape == (4, 2, 3, 7, 7)
@@ -89,6 +90,13 @@ def test_everything_aligned_is_cropped_and_mirrored_alike():
             assert len(found) == 1
             mirrored |= found
     assert mirrored == {False, True}
+
+
+def test_crops_and_mirrors_change_from_update_to_update():
+    dataset = packed(1)
+    crops = {batch["rgb"].numpy().tobytes() for batch in data.batches(dataset, 1, steps=30, crop=8)}
+    assert len(crops) > 20
+    assert len({batch["rgb"].numpy().tobytes() for batch in data.batches(dataset, 1, steps=30)}) == 2
 
 
 def test_without_crop_and_flip_pictures_are_untouched():
@@ -200,14 +208,16 @@ def test_describe_tells_what_is_in_a_folder(tmp_path):
     truncate(folder / "b/broken.jpg")
     (folder / "notes.csv").write_text("a,b")
     text = data.describe(folder)
-    for part in ("3 kept, 1 grey, 1 unreadable, 1 not pictures", "b/broken.jpg", "notes.csv", "32 x 24", "labels: 2: a 2, b 1", "split hash"):
+    for part in ("3 kept, 1 grey, 1 unreadable, 1 not pictures", "b/broken.jpg", "notes.csv", "32 x 24",
+                 "labels: 2: a 2, b 1", "split hash"):
         assert part in text
     assert data.split_hash(["a/1.png", "a/2.png", "b/3.jpg"]) in text
 
 
 def test_describe_takes_shards_sources_and_packs(tmp_path):
     data.write_shards(packed(3), tmp_path / "tars")
-    assert "3 kept" in data.describe(tmp_path / "tars") and "16 x 12" in data.describe(tmp_path / "tars/shard-000000.tar")
+    assert "3 kept" in data.describe(tmp_path / "tars")
+    assert "16 x 12" in data.describe(tmp_path / "tars/shard-000000.tar")
     assert "11 kept" in data.describe(packed())
     fill(tmp_path / "photos", "1.png")
     assert "1 kept" in data.describe(data.Pictures(tmp_path / "photos", 8))
@@ -222,4 +232,5 @@ def test_describe_refuses_a_single_picture(tmp_path):
 def test_real_pictures_fill_real_batches():
     dataset = data.open_pictures(f"{REAL}/captions", 64, "train")
     batch = next(data.batches(dataset, 8, steps=1, crop=48))
-    assert batch["rgb"].shape == (8, 3, 48, 48) and batch["rgb"].dtype == torch.uint8 and batch["rgb"].float().std() > 20
+    assert batch["rgb"].shape == (8, 3, 48, 48) and batch["rgb"].dtype == torch.uint8
+    assert batch["rgb"].float().std() > 20

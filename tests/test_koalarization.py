@@ -94,6 +94,26 @@ def test_training_on_one_batch_learns_its_colours():
     assert losses[-1] < 0.1 * losses[0]
 
 
+def test_loss_stages():
+    fabric, batch = train.make_fabric("cpu"), {"rgb": torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)}
+    step = koala.Step(replace(SMALL, loss_stages=((0, None, 0.0), (2, 5.0, 0.0))), fabric)
+    rows = [step(batch) for _ in range(3)]
+    assert [bool(row["loss"] == row["mse"]) for row in rows] == [True, True, False] and step.updates == 3
+
+
+def test_vivid_loss():
+    true, pred = torch.zeros(1, 2, 1, 2), torch.tensor([[3.0, 0.0], [4.0, 0.0]]).view(1, 2, 1, 2)      # distances 5 and 0
+    assert koala.vivid_loss(pred, true, 1.0, 0.0).item() == pytest.approx((5 - 0.5) / 2, abs=1e-3)       # linear beyond delta
+    assert koala.vivid_loss(pred, true, 1.0, 0.2).item() == pytest.approx((5 - 0.5 - 0.2 * 5) / 2, abs=1e-3)
+    small = 0.01 * pred
+    assert koala.vivid_loss(small, true, 1.0, 0.0).item() == pytest.approx(koala.fusion_loss(small, true).item(), abs=1e-6)
+    p, colour = torch.tensor([0.36, 0.40]), torch.tensor([60.0, 0.0]).view(1, 2, 1, 1)                   # grey or this colour: what to paint?
+    for probability in p:
+        def risk(ab, v=0.25):
+            return (1 - probability) * koala.vivid_loss(ab, 0 * colour, 0.1, v) + probability * koala.vivid_loss(ab, colour, 0.1, v)
+        assert bool(risk(colour) < risk(0 * colour)) == bool(probability > (1 - 0.25) / 2)
+
+
 def test_colorize_is_deterministic_and_ablations_differ():
     torch.manual_seed(0)
     model = koala.build(SMALL)

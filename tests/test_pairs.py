@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from colorlib import scenes
-from colorlib.packing import pack
-from colorlib.pairs import Captioned, Masked, NirPairs, SceneSet, align, join_groups, split_ids
-from colorlib.sources import sample_photos
+from colorlib.data.packing import pack
+from colorlib.data.pairs import Captioned, Masked, NirPairs, SceneSet, align, join_groups, split_ids
+from colorlib.data.sources import sample_photos
 from tests.data_samples import REAL, colorful, fill, needs_real_data, same, save, truncate
 
 
@@ -24,7 +24,8 @@ def cache(tmp_path, monkeypatch):
 def test_a_split_depends_on_the_set_of_ids_alone():
     ids = [f"p{i}" for i in range(100)]
     rest, held = split_ids(ids, 0.2)
-    assert len(held) == 20 and rest + held != ids and sorted(rest + held) == sorted(ids) and held == [i for i in ids if i in held]
+    assert len(held) == 20 and rest + held != ids and sorted(rest + held) == sorted(ids)
+    assert held == [i for i in ids if i in held]
     assert set(split_ids(ids[::-1], 0.2)[1]) == set(held) != set(split_ids(ids, 0.2, seed=1)[1])
     assert set(held) < set(split_ids(ids, 0.5)[1])
     assert split_ids(ids, 0) == (ids, []) and split_ids(ids, 1) == ([], ids)
@@ -46,13 +47,16 @@ def test_crops_of_one_photo_stay_together():
 # ---------------------------------------------------------------- near infrared
 
 def test_twins_are_found_and_lonely_ones_named(tmp_path):
-    fill(tmp_path, "a/1_rgb.png", "a/1_nir.png", "2_rgb_reg.jpg", "2_nir.jpg", "3_rgb.png", "4_nir.png", "souvenir.png", "5_rgb.png", "5_nir.png")
+    fill(tmp_path, "a/1_rgb.png", "a/1_nir.png", "2_rgb_reg.jpg", "2_nir.jpg", "3_rgb.png", "4_nir.png", "souvenir.png",
+         "5_rgb.png", "5_nir.png")
     truncate(tmp_path / "5_nir.png")
     dataset = NirPairs(tmp_path, 16)
     assert dataset.ids == ["2", "a/1"]
-    assert dataset[0]["rgb"].shape == (3, 16, 16) and dataset[0]["nir"].shape == (1, 16, 16) and dataset[0]["nir"].dtype == torch.uint8
+    assert dataset[0]["rgb"].shape == (3, 16, 16) and dataset[0]["nir"].shape == (1, 16, 16)
+    assert dataset[0]["nir"].dtype == torch.uint8
     reasons = dict(dataset.report.corrupt)
-    assert set(reasons) == {"3_rgb.png", "4_nir.png", "5"} and "partner" in reasons["3_rgb.png"] and "5_nir.png" in reasons["5"]
+    assert set(reasons) == {"3_rgb.png", "4_nir.png", "5"} and "partner" in reasons["3_rgb.png"]
+    assert "5_nir.png" in reasons["5"]
     assert all(map(same, dataset, pack(dataset)))
     with pytest.raises(ValueError, match="x_rgb.png and x_nir.png"):
         NirPairs(fill(tmp_path / "none", "1.png"))
@@ -60,7 +64,8 @@ def test_twins_are_found_and_lonely_ones_named(tmp_path):
 
 def test_nir_is_resized_to_its_photo_or_refused(tmp_path):
     rgb = colorful(0, 40, 60)
-    for name, nir in (("half", cv2.resize(rgb[..., 1], (30, 20), interpolation=cv2.INTER_AREA)), ("other", rgb[:30, :30, 1])):
+    for name, nir in (("half", cv2.resize(rgb[..., 1], (30, 20), interpolation=cv2.INTER_AREA)),
+                      ("other", rgb[:30, :30, 1])):
         save(tmp_path / f"{name}_rgb.png", rgb)
         save(tmp_path / f"{name}_nir.png", nir)
     dataset = NirPairs(tmp_path)
@@ -70,7 +75,8 @@ def test_nir_is_resized_to_its_photo_or_refused(tmp_path):
 
 @pytest.mark.parametrize("shrink", [1, 2])
 def test_unregistered_pairs_are_warped_into_place(tmp_path, shrink):
-    """NIR = the photo's green, moved by a known similarity. The matrix is that of the full-size pictures; the stored ones are smaller."""
+    """NIR = the photo's green, moved by a known similarity. The matrix is that of the full-size pictures; the stored
+    ones are smaller."""
     rgb = dict(sample_photos(1))["astronaut"]
     matrix = np.array([[0.97, 0.2, -30.0], [-0.2, 0.97, 60.0]])
     nir = cv2.warpAffine(rgb[..., 1], matrix, (512, 512))
@@ -78,7 +84,8 @@ def test_unregistered_pairs_are_warped_into_place(tmp_path, shrink):
     save(tmp_path / "x_rgb.png", small(rgb))
     save(tmp_path / "x_nir.png", small(nir))
     fill(tmp_path, "y_rgb.png", "y_nir.png")
-    (tmp_path / "affine.json").write_text(json.dumps({"x": {"matrix_rgb_to_nir_fullsize": matrix.tolist(), "fullsize": [512, 512]}}))
+    (tmp_path / "affine.json").write_text(json.dumps({"x": {"matrix_rgb_to_nir_fullsize": matrix.tolist(),
+                                                            "fullsize": [512, 512]}}))
     dataset = NirPairs(tmp_path, affine=tmp_path / "affine.json")
     sample, = dataset
     valid = sample["valid"][0].numpy() == 1
@@ -95,9 +102,13 @@ def test_align_moves_pixels_exactly():
     warped, valid = align(nir, np.zeros((8, 8, 3), np.uint8), [[1, 0, 1], [0, 1, 2]], [8, 8])
     assert warped[1, 4] == 200 and warped.sum() == 200
     assert valid[:6, :7].all() and valid.sum() == 42
+    # stored at half size
+    mirrored, valid = align(nir, np.zeros((8, 8, 3), np.uint8), [[-1, 0, 15], [0, 1, 0]], [16, 16])
+    assert np.array_equal(mirrored, nir[:, ::-1]) and valid.all()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"x": {"matrix": 3}}', '{"x": {"matrix_rgb_to_nir_fullsize": [[1, 2]], "fullsize": [3, 4]}}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"x": {"matrix": 3}}',
+                                     '{"x": {"matrix_rgb_to_nir_fullsize": [[1, 2]], "fullsize": [3, 4]}}'])
 def test_a_bad_affine_file_is_named(tmp_path, content):
     fill(tmp_path, "x_rgb.png", "x_nir.png")
     (tmp_path / "affine.json").write_text(content)
@@ -109,7 +120,8 @@ def test_a_bad_affine_file_is_named(tmp_path, content):
 def test_the_known_misalignment_of_real_pairs_is_undone():
     def agreement(nir, rgb, valid):
         edges = [np.hypot(cv2.Sobel(x, cv2.CV_32F, 1, 0), cv2.Sobel(x, cv2.CV_32F, 0, 1)) for x in
-                 (cv2.GaussianBlur(plane.numpy().astype(np.float32), (0, 0), 2) for plane in (nir[0], rgb.float().mean(0)))]
+                 (cv2.GaussianBlur(plane.numpy().astype(np.float32), (0, 0), 2)
+                  for plane in (nir[0], rgb.float().mean(0)))]
         inside = cv2.erode(valid, np.ones((9, 9), np.uint8)) > 0
         return np.corrcoef(edges[0][inside], edges[1][inside])[0, 1]
 
@@ -126,18 +138,24 @@ def test_the_known_misalignment_of_real_pairs_is_undone():
 
 # ---------------------------------------------------------------- captions and masks
 
+FOUND = ((5, "one"), (7, "two"), (5, "another one"), (9, "x"))
+
+
 @pytest.mark.parametrize("table", [
-    [{"file": "a/1.png", "captions": ["one ", "  another\none"]}, {"file": "2.png", "captions": ["two"]}, {"file": "gone.png", "captions": ["x"]}],
+    [{"file": "a/1.png", "captions": ["one ", "  another\none"]}, {"file": "2.png", "captions": ["two"]},
+     {"file": "gone.png", "captions": ["x"]}],
     {"a/1.png": ["one", "another one"], "2.png": "two", "gone.png": ["x"]},
     {"images": [{"id": 5, "file_name": "a/1.png"}, {"id": 7, "file_name": "2.png"}, {"id": 9, "file_name": "gone.png"}],
-     "annotations": [{"image_id": i, "caption": c} for i, c in ((5, "one"), (7, "two"), (5, "another one"), (9, "x"))]}])
+     "annotations": [{"image_id": i, "caption": c} for i, c in FOUND]}])
 def test_captions_come_from_three_kinds_of_json(tmp_path, table):
     fill(tmp_path, "a/1.png", "2.png")
     (tmp_path / "captions.json").write_text(json.dumps(table))
     samples = {s["id"]: s for s in Captioned(tmp_path, size=8)}
-    assert samples["a/1.png"]["captions"] == ["one", "another one"] and samples["2.png"]["caption"] == "two" and len(samples) == 2
+    assert samples["a/1.png"]["captions"] == ["one", "another one"] and samples["2.png"]["caption"] == "two"
+    assert len(samples) == 2
     dataset = pack(Captioned(tmp_path, tmp_path / "captions.json", 8))
-    assert dict(dataset.report.corrupt) == {"gone.png": "the file is missing"} and all(same(s, samples[s["id"]]) for s in dataset)
+    assert dict(dataset.report.corrupt) == {"gone.png": "the file is missing"}
+    assert all(same(s, samples[s["id"]]) for s in dataset)
 
 
 def test_captions_beside_the_pictures(tmp_path):
@@ -182,11 +200,14 @@ def test_scenes_are_the_scenes_of_their_seeds():
     for cache in (True, False):
         dataset = SceneSet(5, 32, seed=40, cache=cache)
         scene, sample = scenes.make_scene(43, 32), dataset[3]
-        assert len(dataset) == 5 and dataset.ids[3] == sample["id"] == "scene/43" and dataset.classes[int(sample["label"])] == scene.name
-        assert np.array_equal(sample["rgb"].permute(1, 2, 0), scene.rgb) and np.array_equal(sample["mask"][0], scene.masks[0])
+        assert len(dataset) == 5 and dataset.ids[3] == sample["id"] == "scene/43"
+        assert dataset.classes[int(sample["label"])] == scene.name
+        assert np.array_equal(sample["rgb"].permute(1, 2, 0), scene.rgb)
+        assert np.array_equal(sample["mask"][0], scene.masks[0])
         for key in ("saliency", "nir", "line_art"):
             assert np.array_equal(sample[key][0], getattr(scene, key)) and sample[key].dtype == torch.uint8
-        assert sample["captions"] == list(scene.captions) and sample["caption"] == scene.captions[0] and sample["color"] == scene.color
+        assert sample["captions"] == list(scene.captions) and sample["caption"] == scene.captions[0]
+        assert sample["color"] == scene.color
 
 
 def test_scenes_are_painted_once(monkeypatch):

@@ -8,8 +8,8 @@ import scipy.io
 import torchvision.datasets
 
 from colorlib import data
-from colorlib.packing import pack
-from colorlib.public_sets import NAMES, torchvision_set
+from colorlib.data.packing import pack
+from colorlib.data.public_sets import NAMES, torchvision_set
 from tests.data_samples import colorful, fill, same
 
 
@@ -21,12 +21,14 @@ def cache(tmp_path, monkeypatch):
 def check(dataset, labels):
     """A source that packs, with these labels."""
     dataset_pack = pack(dataset)
-    assert [int(s["label"]) for s in dataset] == labels and all(map(same, dataset, dataset_pack)) and dataset.classes == dataset_pack.classes
+    assert [int(s["label"]) for s in dataset] == labels and all(map(same, dataset, dataset_pack))
+    assert dataset.classes == dataset_pack.classes
     return dataset
 
 
 def test_imagenette(tmp_path):
-    fill(tmp_path / "imagenette2-320", "train/n01440764/a.JPEG", "train/n03888257/b.JPEG", "val/n01440764/c.JPEG", height=320, width=330)
+    fill(tmp_path / "imagenette2-320", "train/n01440764/a.JPEG", "train/n03888257/b.JPEG", "val/n01440764/c.JPEG",
+         height=320, width=330)
     dataset = check(torchvision_set("Imagenette", tmp_path, "train", 64), [0, 1])
     assert dataset.ids == ["imagenette2-320/train/n01440764/a.JPEG", "imagenette2-320/train/n03888257/b.JPEG"]
     assert dataset.classes == ["tench", "parachute"] and dataset[0]["rgb"].shape == (3, 64, 64)
@@ -53,12 +55,14 @@ def test_stl10(tmp_path, monkeypatch):
     folder.mkdir()
     pictures = np.stack([colorful(i, 96, 96) for i in range(3)])
     for name in ("train_X.bin", "test_X.bin", "unlabeled_X.bin"):
-        pictures.transpose(0, 3, 2, 1).tofile(folder / name)                  # columns first, as the authors' MATLAB wrote them
+        # columns first, as the authors' MATLAB wrote them
+        pictures.transpose(0, 3, 2, 1).tofile(folder / name)
     for name in ("train_y.bin", "test_y.bin"):
         np.uint8([1, 10, 2]).tofile(folder / name)
     (folder / "class_names.txt").write_text("\n".join("abcdefghij"))
     for files in ("train_list", "test_list"):
-        monkeypatch.setattr(torchvision.datasets.STL10, files, [[name, None] for name, _ in getattr(torchvision.datasets.STL10, files)])
+        monkeypatch.setattr(torchvision.datasets.STL10, files,
+                            [[name, None] for name, _ in getattr(torchvision.datasets.STL10, files)])
     dataset = check(torchvision_set("STL10", tmp_path, "val", 96), [0, 9, 1])
     assert np.array_equal(dataset[1]["rgb"].permute(1, 2, 0), pictures[1])
     assert dataset.ids[0] == "STL10/test/000000" and dataset.classes == list("abcdefghij")
@@ -71,7 +75,8 @@ def test_places365(tmp_path, monkeypatch):
     (tmp_path / "places365_val.txt").write_text("Places365_val_00000001.jpg 1\nPlaces365_val_00000002.jpg 0\n")
     places = torchvision.datasets.Places365
     monkeypatch.setattr(places, "_CATEGORIES_META", (places._CATEGORIES_META[0], None))
-    monkeypatch.setattr(places, "_FILE_LIST_META", {split: (name, None) for split, (name, _) in places._FILE_LIST_META.items()})
+    lists = {split: (name, None) for split, (name, _) in places._FILE_LIST_META.items()}
+    monkeypatch.setattr(places, "_FILE_LIST_META", lists)
     dataset = check(torchvision_set("Places365", tmp_path, "val", 64), [1, 0])
     assert dataset.ids[0] == "val_256/Places365_val_00000001.jpg" and dataset.classes == ["/a/airfield", "/b/bakery"]
     with pytest.raises(FileNotFoundError, match="Places365"):
@@ -84,7 +89,8 @@ def test_coco(tmp_path):
         torchvision_set("CocoCaptions", tmp_path, "val", 16)
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations/captions_val2017.json").write_text(json.dumps(
-        {"images": [{"id": 9, "file_name": "000000000009.jpg"}], "annotations": [{"image_id": 9, "caption": "A bowl of fruit."}]}))
+        {"images": [{"id": 9, "file_name": "000000000009.jpg"}],
+         "annotations": [{"image_id": 9, "caption": "A bowl of fruit."}]}))
     sample, = torchvision_set("CocoCaptions", tmp_path, "val", 16)
     assert sample["caption"] == "A bowl of fruit." and sample["id"] == "000000000009.jpg"
 

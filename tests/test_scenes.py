@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorlib import scene_canvas, scene_plan, scenes
+from colorlib import scenes
+from colorlib.scenes import planning, rendering
 from colorlib.lab import rgb_to_lab
 from colorlib.scenes import BACKGROUNDS, CLASSES, COLORS, COLOR_WORDS, bayes_ceiling, make_clip, make_scene, reference
 
@@ -54,7 +55,7 @@ def test_captions_name_colour_class_and_a_second_colour():
         for caption in scene.captions:
             assert scene.color in caption.split() and scene.name in caption
             assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", caption)
-        second = scene.objects[1].color if len(scene.objects) > 1 else scene_plan.SCENERY[scene.background].scenery
+        second = scene.objects[1].color if len(scene.objects) > 1 else planning.SCENERY[scene.background].scenery
         assert second in scene.captions[2]
 
 
@@ -114,7 +115,7 @@ def test_objects_have_the_colour_of_their_word():
         scene = make_scene(seed)
         if scene.color in ("white", "black", "gray"):
             continue
-        low, high = scene_plan.dye_of(scene.name, scene.color).hue
+        low, high = planning.dye_of(scene.name, scene.color).hue
         a, b = rgb_to_lab(scene.rgb)[scene.masks[0]][:, 1:].T
         vivid = np.hypot(a, b) > 15
         away = np.abs((np.rad2deg(np.arctan2(b, a))[vivid] - (low + high) / 2 + 180) % 360 - 180)
@@ -125,7 +126,7 @@ def test_colours_follow_the_stated_distribution():
     counts = {name: {} for name in MANY_COLORS}
     for name in MANY_COLORS:
         for seed in range(600):
-            word = scene_plan.plan_scene(seed, cls=name).objects[0].word
+            word = planning.plan_scene(seed, cls=name).objects[0].word
             counts[name][word] = counts[name].get(word, 0) + 1 / 600
         for word, share in COLORS[name].items():
             sigma = np.sqrt(share * (1 - share) / 600)
@@ -211,11 +212,11 @@ def test_long_clips_stay_in_the_picture():
 def test_grey_picture_does_not_give_the_hue_away():
     """Redrawing all that L should not show moves L by no more than the rounding to 8 bits."""
     for seed in range(12):
-        plan = scene_plan.plan_scene(seed)
-        canvas = scene_plan.paint_background(plan, 32)
-        scene_plan.paint_objects(canvas, plan)
-        colors = scene_plan.draw_colors(plan, [[o.word for o in plan.objects]] * 6, scene_plan.stream(seed, 99))
-        rgbs = [scene_canvas.shade_pictures(canvas, scene_canvas.mix_palette(canvas, *c), plan.exposure)[0]
+        plan = planning.plan_scene(seed)
+        canvas = planning.paint_background(plan, 32)
+        planning.paint_objects(canvas, plan)
+        colors = planning.draw_colors(plan, [[o.word for o in plan.objects]] * 6, planning.stream(seed, 99))
+        rgbs = [rendering.shade_pictures(canvas, rendering.mix_palette(canvas, *c), plan.exposure)[0]
                 for c in zip(*colors)]
         labs = np.stack([rgb_to_lab(rgb) for rgb in rgbs])
         assert labs[..., 0].std(axis=0).mean() < 0.15
@@ -224,7 +225,7 @@ def test_grey_picture_does_not_give_the_hue_away():
 
 def test_posterior_is_bayes_rule():
     """car at L = 45: the densities 1 / (high - low) of the words whose range holds 45, by hand."""
-    dyes, shares = scene_plan.DYES, COLORS["car"]
+    dyes, shares = planning.DYES, COLORS["car"]
     weight = {w: shares[w] / (dyes[w].lightness[1] - dyes[w].lightness[0]) for w in shares
               if dyes[w].lightness[0] <= 45 <= dyes[w].lightness[1]}
     belief = scenes.color_posterior("car", 45.0)

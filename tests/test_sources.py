@@ -1,6 +1,8 @@
 """Folders of pictures as they are: grey, damaged, of any size and depth, and packed once."""
 import json
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -8,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from colorlib import packing, sources
-from colorlib.packing import Report, pack
-from colorlib.sources import Pictures, is_gray, resize, sample_photos
+from colorlib.data import packing, sources
+from colorlib.data.packing import Report, pack
+from colorlib.data.sources import Pictures, is_gray, resize, sample_photos
 from tests.data_samples import REAL, colorful, fill, needs_real_data, packed, same, save, truncate
 
 
@@ -22,13 +24,14 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def messy(tmp_path):
-    """Two good pictures, a grey one, a truncated one, an empty one and a text file."""
+    """Two good pictures, a grey one, a truncated one, an empty one, a HEIC and a text file."""
     folder = fill(tmp_path / "messy", "b.png", "a/c.jpg")
     save(folder / "gray.png", colorful(7)[..., 0])
     save(folder / "cut.jpg", colorful(8, 200, 200))
     truncate(folder / "cut.jpg")
     (folder / "empty.png").write_bytes(b"")
     (folder / "README.md").write_text("no picture")
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
     (folder / ".hidden.jpg").write_bytes(b"no picture")
     return folder
 
@@ -54,7 +57,8 @@ def test_compression_noise_is_grey_and_one_red_toy_is_not():
 
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 300), (5000, 20)])
 def test_is_gray_takes_any_shape(height, width):
-    assert is_gray(np.full((height, width, 3), 90, np.uint8)) and not is_gray(np.full((height, width, 3), (255, 0, 0), np.uint8))
+    assert is_gray(np.full((height, width, 3), 90, np.uint8))
+    assert not is_gray(np.full((height, width, 3), (255, 0, 0), np.uint8))
 
 
 @needs_real_data
@@ -110,7 +114,8 @@ def test_labels_are_the_sub_folders(tmp_path):
     folder = fill(tmp_path / "photos", "train/dog/1.png", "train/cat/2.png", "val/dog/3.png")
     dataset = Pictures(folder, 8)
     assert dataset.classes == ["cat", "dog"]
-    assert {s["id"]: int(s["label"]) for s in dataset} == {"train/cat/2.png": 0, "train/dog/1.png": 1, "val/dog/3.png": 1}
+    assert {s["id"]: int(s["label"]) for s in dataset} == {"train/cat/2.png": 0, "train/dog/1.png": 1,
+                                                           "val/dog/3.png": 1}
     save(folder / "loose.png", colorful())
     assert Pictures(folder, 8).classes is None and "label" not in Pictures(folder, 8)[0]
 
@@ -125,9 +130,10 @@ def test_what_cannot_be_used_is_named_and_skipped(messy, use):
     assert [dataset[i]["id"] for i in range(len(dataset))] == list(dataset.ids) == ["a/c.jpg", "b.png"]
     report = dataset.report
     assert report.kept == 2 and report.gray == ["gray.png"] and report.other == ["README.md"]
-    assert [name for name, _ in report.corrupt] == ["cut.jpg", "empty.png"]
+    assert [name for name, _ in report.corrupt] == ["cut.jpg", "empty.png", "phone.heic"]
+    assert "HEIC" in dict(report.corrupt)["phone.heic"]
     assert "cut.jpg" in dict(report.corrupt)["cut.jpg"] and "empty" in dict(report.corrupt)["empty.png"]
-    assert "2 kept, 1 grey, 2 unreadable, 1 not pictures" in str(report)
+    assert "2 kept, 1 grey, 3 unreadable, 1 not pictures" in str(report)
 
 
 def test_a_data_loader_takes_an_unpacked_folder(messy):
@@ -138,17 +144,19 @@ def test_a_data_loader_takes_an_unpacked_folder(messy):
 
 def test_a_second_look_is_remembered_until_a_file_changes(messy, monkeypatch):
     report = Pictures(messy, 16).report
-    monkeypatch.setattr(Pictures, "read", lambda self, i: pytest.fail("decoded again"))
-    assert Pictures(messy, 16).report == report
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Pictures, "read", lambda self, i: pytest.fail("decoded again"))
+        assert Pictures(messy, 16).report == report
     save(messy / "d.png", colorful(9))
     assert len(Pictures(messy, 16)) == 3
 
 
-def test_links_in_a_circle_end(tmp_path):
+def test_links_in_a_circle_or_into_nothing_do_no_harm(tmp_path):
     folder = fill(tmp_path / "photos", "a/1.png")
     (folder / "a/back").symlink_to(folder, target_is_directory=True)
-    assert Pictures(folder, 8).ids == ["a/1.png"]
+    (folder / "a/gone.png").symlink_to(folder / "nowhere.png")
+    dataset = Pictures(folder, 8)
+    assert dataset.ids == ["a/1.png"] and [name for name, _ in dataset.report.corrupt] == ["a/gone.png"]
 
 
 @pytest.mark.parametrize("options, message", [
@@ -175,10 +183,10 @@ def test_a_pack_equals_its_source(messy):
 
 def test_a_pack_is_reused_until_files_or_settings_change(messy, monkeypatch):
     first = pack(Pictures(messy, 16))
-    monkeypatch.setattr(Pictures, "read", lambda self, i: pytest.fail("decoded again"))
-    again = pack(Pictures(messy, 16))
+    with monkeypatch.context() as patch:
+        patch.setattr(Pictures, "read", lambda self, i: pytest.fail("decoded again"))
+        again = pack(Pictures(messy, 16))
     assert isinstance(again.rgb, np.memmap) and again.report == first.report and all(map(same, first, again))
-    monkeypatch.undo()
     assert pack(Pictures(messy, 12)).rgb.shape == (2, 12, 12, 3)
     assert len(pack(Pictures(messy, 16, drop_gray=False))) == 3
     (messy / "b.png").unlink()
@@ -186,8 +194,8 @@ def test_a_pack_is_reused_until_files_or_settings_change(messy, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [
-    lambda pack: truncate(pack / "rgb.npy"), lambda pack: truncate(pack / "index.json"), lambda pack: (pack / "rgb.npy").unlink(),
-    lambda pack: (pack / "index.json").write_text("[]")])
+    lambda pack: truncate(pack / "rgb.npy"), lambda pack: truncate(pack / "index.json"),
+    lambda pack: (pack / "rgb.npy").unlink(), lambda pack: (pack / "index.json").write_text("[]")])
 def test_a_damaged_pack_is_made_again(messy, cache, damage):
     first = [s for s in pack(Pictures(messy, 16))]
     folder, = (path for path in cache.iterdir() if path.is_dir())
@@ -201,12 +209,12 @@ def test_an_interrupted_pack_leaves_nothing(messy, cache, monkeypatch):
     monkeypatch.setattr(Pictures, "stream", stop)
     with pytest.raises(KeyboardInterrupt):
         pack(Pictures(messy, 16))
-    assert list(cache.iterdir()) == []
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]
 
 
 def test_packs_are_plain_numpy_files_in_the_folder_asked_for(messy, tmp_path):
     pack(Pictures(messy, 16), tmp_path / "packs")
-    folder, = (tmp_path / "packs").iterdir()
+    folder, = (path for path in (tmp_path / "packs").iterdir() if path.is_dir())
     assert np.load(folder / "rgb.npy").shape == (2, 16, 16, 3)
     assert json.loads((folder / "index.json").read_text())["lists"]["id"] == ["a/c.jpg", "b.png"]
 
@@ -232,24 +240,34 @@ def test_maps_travel_to_other_processes_by_name(messy):
     assert all(map(same, in_memory, pickle.loads(pickle.dumps(in_memory))))
 
 
-def test_two_processes_may_pack_at_once(messy, monkeypatch, cache):
-    write, others = packing._write_pack, []
+def test_of_two_that_pack_at_once_one_decodes(messy, monkeypatch):
+    reads, read = [], Pictures.read
 
-    def write_late(*arguments):                  # meanwhile another process makes and opens the same pack
-        write(*arguments)
-        if not others:
-            others.append(None)
-            others.append(pack(Pictures(messy, 16)))
-    monkeypatch.setattr(packing, "_write_pack", write_late)
-    mine = pack(Pictures(messy, 16))
-    assert all(map(same, mine, others[1])) and len(mine) == len(others[1]) == 2
-    assert len(list(cache.iterdir())) == 1
+    def note(self, i):
+        time.sleep(0.02)
+        reads.append(i)
+        return read(self, i)
+    monkeypatch.setattr(Pictures, "read", note)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: pack(Pictures(messy, 16)), range(2))
+    assert all(map(same, first, second)) and len(first) == 2
+    assert sorted(reads) == list(range(len(Pictures(messy, 16).names)))
+
+
+def test_a_cache_that_cannot_be_written_is_named(messy, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="COLORLIB_CACHE"):
+        pack(Pictures(messy, 16), tmp_path / "file")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLORLIB_CACHE", str(tmp_path / "file"))
+        assert len(Pictures(messy, 16)) == 2
 
 
 def test_samples_that_do_not_fit_the_first_are_reported(tmp_path, monkeypatch):
     source = Pictures(fill(tmp_path / "photos", "1.png", "2.png", "3.png"), 8)
     read = Pictures.read
-    monkeypatch.setattr(Pictures, "read", lambda self, i: read(self, i) | ({} if i == 1 else {"nir": torch.zeros(1, 8, 8)}))
+    nir = {"nir": torch.zeros(1, 8, 8)}
+    monkeypatch.setattr(Pictures, "read", lambda self, i: read(self, i) | ({} if i == 1 else nir))
     dataset = pack(source)
     assert dataset.ids == ["1.png", "3.png"] and dataset.report.kept == 2 and dataset.report.corrupt[0][0] == "2.png"
 

@@ -37,14 +37,14 @@ class TinyStep:
 
     def __call__(self, batch):
         time.sleep(self.slow)
-        loss = train.descend(self.fabric, self.model, self.optimizer, self.loss, batch, self.parts)
+        losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch, self.parts)
         self.schedule.step()
         self.average.update_parameters(self.model.module)
-        return {"mse": loss}
+        return losses
 
-    def loss(self, batch):
+    def losses(self, batch):
         x = batch["rgb"].float() / 255
-        return (self.model(x) - x).square().mean()
+        return {"loss": (self.model(x) - x).square().mean()}
 
 
 def pictures(count=10):
@@ -68,7 +68,7 @@ def fit(step, fabric, run=None, steps=30, **options):
 
 def test_training_lowers_the_loss(fabric):
     log = fit(TinyStep(fabric, dropout=0), fabric, steps=200)
-    assert log[-1]["mse"] < 0.5 * log[0]["mse"] and log[-1]["step"] == 200
+    assert log[-1]["loss"] < 0.5 * log[0]["loss"] and log[-1]["step"] == 200
 
 
 def test_resume_is_bit_equal(fabric, tmp_path):
@@ -122,7 +122,7 @@ def test_another_configuration_is_refused(fabric, tmp_path):
 def test_accumulation_equals_the_whole_batch(fabric):
     whole = fit(TinyStep(fabric, dropout=0), fabric, steps=10)
     parts = fit(TinyStep(fabric, parts=4, dropout=0), fabric, steps=10)
-    assert [r["mse"] for r in parts] == pytest.approx([r["mse"] for r in whole], rel=1e-5)
+    assert [r["loss"] for r in parts] == pytest.approx([r["loss"] for r in whole], rel=1e-5)
     with pytest.raises(ValueError, match="equal parts"):
         fit(TinyStep(fabric, parts=3), fabric, steps=1)
 
@@ -130,7 +130,7 @@ def test_accumulation_equals_the_whole_batch(fabric):
 def test_a_loss_that_is_not_finite_stops_before_the_update(fabric):
     step = TinyStep(fabric)
     before = {k: v.clone() for k, v in step.model.state_dict().items()}
-    step.loss = lambda batch: step.model(batch["rgb"].float()).sum() * float("nan")
+    step.losses = lambda batch: {"loss": step.model(batch["rgb"].float()).sum() * float("nan")}
     with pytest.raises(FloatingPointError, match="not finite"):
         fit(step, fabric, steps=1)
     assert all(torch.equal(v, before[k]) for k, v in step.model.state_dict().items())
@@ -147,7 +147,7 @@ def test_sizes(monkeypatch):
 def test_bf16_and_compile_flags(fabric):
     bf16 = train.make_fabric("cpu", precision="bf16-mixed")
     log = fit(TinyStep(bf16, dropout=0), bf16, steps=50)
-    assert log[-1]["mse"] < log[0]["mse"]
+    assert log[-1]["loss"] < log[0]["loss"]
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="No CUDA device"):
             train.make_fabric("cuda")

@@ -35,6 +35,7 @@ class Config:
     gray_source: str = "lab_L"                                  # L* of the colour picture, as released; "luma": of its grey version, as at test time
     ab_max: float = 127.0                                       # ab_n = ab / 127
     learning_rate: float = 1e-3                                 # Adam, no schedule
+    loss_stages: tuple = ((0, None, 0.0),)                      # (from update, Huber delta in CIE units, vividness): None, 0 is the squared error
     one_cycle: bool = False                                     # (ours) warm-up and cosine decay, weight decay, averaged weights
     batch_size: int = 100
     steps: int = 12_420                                         # (ours: not stated) 23 passes over 54,000 pictures
@@ -49,7 +50,7 @@ PRESETS = {
     "paper": FAITHFUL,
     "class": replace(FIXED, encoder=(48, 80, 80, 160, 160, 320, 320, 160), fusion=160, decoder=(112, 72, 56, 24), extractor="grey_classifier",
                      extractor_size=112, embedding=128, classifier_steps=4_200, batch_norm=True, one_cycle=True, learning_rate=2e-3,
-                     batch_size=32, steps=7_000, image_size=128),
+                     batch_size=32, steps=7_000, image_size=128, loss_stages=((0, None, 0.0), (2_500, 5.0, 0.25))),
     "smoke": replace(FIXED, encoder=(16, 16, 16, 24, 24, 32, 32, 24), fusion=24, decoder=(24, 16, 16, 16), extractor="grey_classifier",
                      extractor_size=64, embedding=128, classifier_steps=60, batch_norm=True, one_cycle=True, learning_rate=4e-3,
                      batch_size=16, steps=100, image_size=64),
@@ -194,6 +195,19 @@ def fusion_loss(ab_n_pred, ab_n_true):
     return (ab_n_pred.float() - ab_n_true).square().mean()
 
 
+def vivid_loss(ab_n_pred, ab_n_true, delta, vividness):
+    """Huber on the distance in the ab plane, less a bonus for chroma (ours); squared error is its limit for a large delta and no bonus.
+
+    huber(|e|) - vividness delta |ab_pred|, averaged over pixels; delta in units of ab_n. Beyond delta the loss is the plain distance, whose best
+    answer is a median, not a pale mean. A pixel that is either grey or one colour is then painted once that colour's probability exceeds
+    (1 - vividness) / 2.
+    """
+    def length(x):
+        return (x.float().square().sum(1) + 1e-8).sqrt()
+    distance = length(ab_n_pred - ab_n_true)
+    return (F.huber_loss(distance, torch.zeros_like(distance), delta=delta) - vividness * delta * length(ab_n_pred).mean())
+
+
 class Step:
     """One update of Deep Koalarization. The extractor is frozen; only the encoder, the fusion and the decoder learn."""
 
@@ -211,15 +225,24 @@ class Step:
         self.average = train.moving_average(model) if config.one_cycle else None
 
     def __call__(self, batch):
-        loss = train.descend(self.fabric, self.model, self.optimizer, self.loss, batch, self.parts)
+        losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch, self.parts)
         if self.config.one_cycle:
             self.schedule.step()
             self.average.update_parameters(self.model.module)
-        return {"mse": loss}
+        return losses
 
-    def loss(self, batch):
+    @property
+    def updates(self):
+        """Updates done so far; Adam counts them."""
+        state = self.optimizer.optimizer.state
+        return int(next(iter(state.values()))["step"]) if state else 0
+
+    def losses(self, batch):
         L_n, gray, ab_n = inputs_of(batch["rgb"], self.config)
-        return fusion_loss(self.model(L_n, self.extractor(gray)), ab_n)
+        ab_n_pred = self.model(L_n, self.extractor(gray))
+        mse = fusion_loss(ab_n_pred, ab_n)
+        _, delta, vividness = max(stage for stage in self.config.loss_stages if stage[0] <= self.updates)
+        return {"loss": mse if delta is None else vivid_loss(ab_n_pred, ab_n, delta / self.config.ab_max, vividness), "mse": mse}
 
     def result(self):
         """The trained `Koalarization`, ready for `colorize` and for saving."""
@@ -241,15 +264,15 @@ class ClassifierStep:
         self.average = train.moving_average(model)
 
     def __call__(self, batch):
-        loss = train.descend(self.fabric, self.model, self.optimizer, self.loss, batch)
+        losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch)
         self.schedule.step()
         self.average.update_parameters(self.model.module)
-        return {"cross_entropy": loss}
+        return losses
 
-    def loss(self, batch):
+    def losses(self, batch):
         gray = luma_of(batch["rgb"].float() / 255)
         gamma = torch.exp(0.3 * torch.randn(len(gray), 1, 1, 1, device=gray.device))
-        return F.cross_entropy(self.model.classify(gray.clamp_min(1e-3) ** gamma), batch["label"], label_smoothing=0.1)
+        return {"loss": F.cross_entropy(self.model.classify(gray.clamp_min(1e-3) ** gamma), batch["label"], label_smoothing=0.1)}
 
 
 # ---------------------------------------------------------------- use

@@ -1,8 +1,8 @@
-"""The living things of the procedural world, drawn as in `scene_objects.py`."""
+"""The living things of the procedural world, drawn as in `objects.py`."""
 import numpy as np
 
-from .scene_backgrounds import LEAF, WOOD
-from .scene_canvas import bend
+from colorlib.scenes.backgrounds import LEAF, WOOD
+from colorlib.scenes.rendering import bend
 
 FLESH, FUR = 0.70, 0.62  # near-infrared reflectance of fruit and fur, linear (ours: not measured)
 

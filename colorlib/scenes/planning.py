@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import scene_canvas
-from .scene_backgrounds import BACKGROUNDS as SCENERY
-from .scene_canvas import Canvas
-from .scene_objects import DYES, THINGS, dye_of
+from colorlib.scenes import rendering
+from colorlib.scenes.backgrounds import BACKGROUNDS as SCENERY
+from colorlib.scenes.rendering import Canvas
+from colorlib.scenes.objects import DYES, THINGS, dye_of
 
 CLASSES = tuple(THINGS)                                      # a label is an index into this
 BACKGROUNDS = tuple(SCENERY)
@@ -127,7 +127,7 @@ def draw_colors(plan, words, rng):
     low, high = np.moveaxis(np.array([[dye_of(o.name, word)[:2] for o, word in zip(plan.objects, row)]
                                       for row in words], float), -1, 0)  # (N, D, 2) each: hue, chroma
     hue, chroma = np.moveaxis(low + u[:, 2:].reshape(count, 2, 2)[:, :len(plan.objects)] * (high - low), -1, 0)
-    dyes = scene_canvas.mix_dye(lightness, chroma, hue)
+    dyes = rendering.mix_dye(lightness, chroma, hue)
     low, high = SCENERY[plan.background].warmth
     warmth = low + u[:, 0] * (high - low)
     tint = np.stack([1 + 0.16 * warmth, np.ones(count), 1 - 0.20 * warmth], axis=1)

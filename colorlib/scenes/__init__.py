@@ -5,8 +5,8 @@ scene of the same class and colour; `make_clip` frames with known motion; `bayes
 method can reach. Some classes have one colour (school bus, banana), others the distribution over colour words in
 `COLORS`; changing the colour word of a scene changes nothing but the colour of its main object.
 
-What a scene holds is decided in `scene_plan.py`; how it looks is in `scene_canvas.py` (inks and light),
-`scene_objects.py`, `scene_nature.py` and `scene_backgrounds.py`.
+What a scene holds is decided in `planning.py`; how it looks is in `rendering.py` (inks and light),
+`objects.py`, `nature.py` and `backgrounds.py`.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from . import scene_canvas
-from .lab import rgb_to_lab
-from .scene_backgrounds import BACKGROUNDS as SCENERY
-from .scene_canvas import SUPERSAMPLE, Canvas
-from .scene_objects import THINGS
-from .scene_plan import (BACKGROUNDS, CAPTION, CEILING, CLASSES, COLOR_WORDS, COLORS, MOTION, WHAT, check_count,
+from colorlib.scenes import rendering
+from colorlib.lab import rgb_to_lab
+from colorlib.scenes.backgrounds import BACKGROUNDS as SCENERY
+from colorlib.scenes.rendering import SUPERSAMPLE, Canvas
+from colorlib.scenes.objects import THINGS
+from colorlib.scenes.planning import (BACKGROUNDS, CAPTION, CEILING, CLASSES, COLOR_WORDS, COLORS, MOTION, WHAT, check_count,
                          color_posterior, draw_colors, own_colors, paint_background, paint_objects, pick_word,
                          plan_scene, stream)
 
@@ -91,9 +91,9 @@ def make_scene(seed, size=64, cls=None, background=None, color=None):
     plan = plan_scene(seed, cls, background, color)
     canvas = paint_background(plan, size)
     paint_objects(canvas, plan)
-    palette = scene_canvas.mix_palette(canvas, *own_colors(plan))
-    rgb, nir, line_art = scene_canvas.shade_pictures(canvas, palette, plan.exposure)
-    covers = [scene_canvas.cover(canvas, k + 1) for k in range(len(plan.objects))]
+    palette = rendering.mix_palette(canvas, *own_colors(plan))
+    rgb, nir, line_art = rendering.shade_pictures(canvas, palette, plan.exposure)
+    covers = [rendering.cover(canvas, k + 1) for k in range(len(plan.objects))]
     masks = np.stack(covers) > 0
     objects = tuple(SceneObject(o.name, o.word, bounding_box(mask)) for o, mask in zip(plan.objects, masks))
     main = plan.objects[0]
@@ -169,10 +169,10 @@ def make_clip(seed, frames=8, size=64, cls=None, background=None, color=None):
         objects = tuple(o._replace(x=o.x + t * dx, y=o.y + t * dy, scale=o.scale * (1 + t * grow),
                                    angle=o.angle + t * turn) for o, (dx, dy, grow, turn) in zip(plan.objects, rates))
         paint_objects(canvas, plan._replace(objects=objects))
-        pictures.append(scene_canvas.shade_pictures(canvas, scene_canvas.mix_palette(canvas, *colors), plan.exposure))
-        covers.append(np.stack([scene_canvas.cover(canvas, k) for k in range(len(objects) + 1)]))
+        pictures.append(rendering.shade_pictures(canvas, rendering.mix_palette(canvas, *colors), plan.exposure))
+        covers.append(np.stack([rendering.cover(canvas, k) for k in range(len(objects) + 1)]))
         camera = np.array([[1, 0, -left / side], [0, 1, 0]])
-        matrices.append([camera] + [scene_canvas.place_matrix(o.x, o.y, o.scale, o.angle, o.flip) for o in objects])
+        matrices.append([camera] + [rendering.place_matrix(o.x, o.y, o.scale, o.angle, o.flip) for o in objects])
     motion = [follow(covers[t:t + 2], matrices[t:t + 2]) for t in range(frames - 1)]
     flow, occlusion = (np.stack(part) for part in zip(*motion))
     rgb, nir, line_art = (np.stack(part) for part in zip(*pictures))
@@ -222,7 +222,7 @@ def bayes_ceiling(size=64, scenes=64, grid=10, seed=0, cls=None, draws=256, pixe
     multiple of `grid` in a and in b. The observer sees the grey picture and knows how this world is made. He is told
     all that could be worked out from the grey picture with enough skill: classes, geometry, materials, textures,
     shading, the level of the light and the lightness L of each object's dye. He is not told what leaves no trace in L
-    (see `scene_canvas`): the colour words, hue and chroma of the dyes, tint of the light, saturation of the background.
+    (see `rendering`): the colour words, hue and chroma of the dyes, tint of the light, saturation of the background.
     L does say something about the word (yellow is light, blue is dark): his belief is `color_posterior`. With the
     caption he also knows the colour words of all objects. As he knows at least what any method can find in the
     picture, no method has a higher expected accuracy.
@@ -242,10 +242,10 @@ def bayes_ceiling(size=64, scenes=64, grid=10, seed=0, cls=None, draws=256, pixe
         plan, rng = plan_scene(number, cls), stream(number, CEILING)
         canvas = paint_background(plan, size)
         paint_objects(canvas, plan)
-        for region, where in (("object", scene_canvas.cover(canvas, 1) > 0.5), ("all", np.ones((size, size), bool))):
+        for region, where in (("object", rendering.cover(canvas, 1) > 0.5), ("all", np.ones((size, size), bool))):
             spots = np.flatnonzero(where)
             spots = rng.choice(spots, min(pixels, len(spots)), replace=False)
-            light = scene_canvas.gather_light(canvas, plan.exposure, spots)
+            light = rendering.gather_light(canvas, plan.exposure, spots)
             rows[region].append({**observe(canvas, plan, light, "", grid, draws),
                                  **observe(canvas, plan, light, " caption", grid, draws)})
         classes.setdefault(plan.objects[0].name, []).append(rows["object"][-1])
@@ -273,7 +273,7 @@ def observe(canvas, plan, light, caption, grid, draws):
 
 def find_bins(canvas, light, colors, grid):
     """ab bin number (N, P) of the pixels of `light` (P, M) under N chromatic draws."""
-    rgb = scene_canvas.encode_srgb(light @ scene_canvas.mix_palette(canvas, *colors))  # (N, P, 3)
+    rgb = rendering.encode_srgb(light @ rendering.mix_palette(canvas, *colors))  # (N, P, 3)
     a, b = np.moveaxis(np.rint(rgb_to_lab(rgb)[..., 1:] / grid).astype(int), -1, 0)
     return a * 1000 + b
 

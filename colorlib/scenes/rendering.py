@@ -16,7 +16,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .lab import RGB_TO_XYZ, WHITE, XYZ_TO_RGB
+from colorlib.lab import RGB_TO_XYZ, WHITE, XYZ_TO_RGB
 
 SUPERSAMPLE = 3     # sub-pixels along each side of a pixel
 SUBPIXEL_BITS = 4   # cv2 fixed point: corners lie on 1/16 of a sub-pixel

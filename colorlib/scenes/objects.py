@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import scene_nature as nature
-from .scene_backgrounds import GLASS, WOOD
-from .scene_canvas import CIRCLE, bend
+from colorlib.scenes import nature
+from colorlib.scenes.backgrounds import GLASS, WOOD
+from colorlib.scenes.rendering import CIRCLE, bend
 
 RUBBER, PAINT = 0.05, 0.55  # near-infrared reflectance, linear (ours: not measured)
 

@@ -1,0 +1,172 @@
+"""python -m colorlib {colorize, train, evaluate, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
+import argparse
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # before torch: on a busy machine its threads otherwise spin, up to thirty times slower
+PICTURES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".avif", ".jp2", ".psd", ".ico"}
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m colorlib", description="Image colorization: use it, train it, reproduce the papers.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    p = commands.add_parser("colorize", help="colour pictures, or every picture in a folder")
+    p.add_argument("pictures", nargs="+", help="files or folders")
+    p.add_argument("-o", "--output", help="output file (one picture) or folder; default: NAME_colorized beside each input")
+    p.add_argument("--method", default="koalarization", help="see `python -m colorlib list`")
+    p.add_argument("--hints", help="JSON file with colour hints, for methods that take them")
+    p.add_argument("--caption", help="a sentence with colour words, for methods that take one")
+    p.add_argument("--reference", help="a colour picture to borrow from, for methods that take one")
+    p.add_argument("--weights", help="a .safetensors file instead of the shipped weights")
+    p.add_argument("--working-size", type=int, help="shorter side the network works at, in pixels")
+    p.add_argument("--merge", default="guided", choices=("guided", "bilinear"), help="how colour joins the full-size picture")
+    p.add_argument("--device", default="auto")
+
+    p = commands.add_parser("train", help="train a method and save its weights")
+    p.add_argument("method")
+    add_size(p)
+    p.add_argument("--data", help="scenes, imagenette, a folder of photos, or tar shards (default: scenes at smoke size, else imagenette)")
+    p.add_argument("--run", help="folder for log and checkpoints; an interrupted run goes on (default runs/METHOD-SIZE)")
+    p.add_argument("--save", help="where to write the weights (default: into the run folder)")
+    p.add_argument("--steps", type=int)
+    p.add_argument("--batch-size", type=int)
+    p.add_argument("--seed", type=int)
+    p.add_argument("--workers", type=int, default=0, help="processes that load pictures")
+    p.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    p.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else int(text), help="how many, for data parallel training")
+    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    p.add_argument("--compile", action="store_true", help="torch.compile the networks")
+
+    p = commands.add_parser("evaluate", help="measure a method beside the trivial answers and append the rows to data/results")
+    p.add_argument("method")
+    add_size(p)
+    p.add_argument("--data", help="as for train; the test part is used")
+    p.add_argument("--weights")
+    p.add_argument("--limit", type=int, help="at most so many pictures")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--dry-run", action="store_true", help="print, write no rows")
+
+    p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, table and figure")
+    p.add_argument("method", nargs="?", default="all")
+    add_size(p)
+    p.add_argument("--data")
+    p.add_argument("--limit", type=int, help="at most so many test pictures")
+    p.add_argument("--device", default="auto")
+
+    p = commands.add_parser("data", help="look through a data set: counts, sizes, grey and unreadable files")
+    p.add_argument("path", help="folder of pictures, tar shards, scenes, or a torchvision set")
+
+    p = commands.add_parser("bench", help="measure speed beside named peers, in one run")
+    p.add_argument("what", nargs="?", default="lab", choices=("lab", "infer"))
+    p.add_argument("--write", action="store_true", help="append the lines to data/results/benchmarks.csv")
+
+    p = commands.add_parser("list", help="the catalogue of methods")
+    p.add_argument("--json", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def add_size(parser):
+    parser.add_argument("--size", choices=("smoke", "class", "paper"), help="default: COLORLIB_SIZE, or smoke")
+
+
+def main(arguments=None):
+    """Run one command; returns the exit status. What a person can mend ends in one sentence on stderr, not in a traceback."""
+    options = parse(arguments)
+    warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
+    try:
+        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "reproduce": run_reproduce, "data": run_data,
+                "bench": run_bench, "list": run_list}[options.command](options) or 0
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"colorlib: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("colorlib: stopped.", file=sys.stderr)
+        return 130
+
+
+def run_colorize(options):
+    from colorlib import images, zoo
+    sources = [path for given in map(Path, options.pictures) for path in (pictures_in(given) if given.is_dir() else [given])]
+    if not sources:
+        raise ValueError(f"No pictures in {', '.join(options.pictures)}: name files or a folder that holds some.")
+    output = Path(options.output) if options.output else None
+    into_folder = output is not None and (output.is_dir() or len(sources) > 1 or not output.suffix)
+    if into_folder:
+        output.mkdir(parents=True, exist_ok=True)
+    row = zoo.get(options.method)
+    conditions = {name: getattr(options, name) for name in zoo.CONDITIONS}
+    zoo.check_conditions(row, **conditions)
+    model, failed = zoo.load(options.method, options.weights, device=options.device), 0
+    for source in sources:
+        target = output / output_name(source) if into_folder else output or source.with_name(output_name(source))
+        try:
+            if target.resolve() == source.resolve():
+                raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
+            picture = zoo.colorize(source, options.method, model=model, working_size=options.working_size, merge=options.merge, **conditions)
+            images.save_image(target, picture.rgb, like=picture)
+            print(target)
+        except (ValueError, OSError, MemoryError) as error:
+            print(f"colorlib: {error or source}", file=sys.stderr)
+            failed += 1
+    return 1 if failed else 0
+
+
+def pictures_in(folder):
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.stem.endswith("_colorized"))
+
+
+def output_name(source):
+    """photo.jpg -> photo_colorized.jpg; formats that are only read, or cannot hold a photograph's colours, become PNG."""
+    from colorlib.images import WRITE_FORMATS
+    return f"{source.stem}_colorized{source.suffix if source.suffix.lower() in WRITE_FORMATS else '.png'}"
+
+
+def run_train(options):
+    from colorlib import experiments
+    path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
+                                    options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save)
+    print(path)
+
+
+def run_evaluate(options):
+    from colorlib import experiments
+    summaries = experiments.evaluate_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
+                                            write=not options.dry_run)
+    print(experiments.summary_table(summaries))
+
+
+def run_reproduce(options):
+    from colorlib import experiments
+    for line in experiments.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device):
+        print(line, flush=True)
+
+
+def run_data(options):
+    from colorlib import data
+    print(data.describe(options.path))
+
+
+def run_bench(options):
+    from colorlib import bench
+    print(bench.run(options.what, write=options.write))
+
+
+def run_list(options):
+    from colorlib import zoo
+    rows = zoo.catalogue()
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        needs = ", ".join(row["conditions"]) or "nothing but the grey picture"
+        weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)" if row["weights"] else "none shipped: train it"
+        print(f"{row['name']}\n  {row['paper']}\n  needs {needs}; weights {weights}; {row['notebook']}")
+        print("  " + "; ".join(f"{network} {count:,}" for network, count in row["parameters"].items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

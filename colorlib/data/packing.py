@@ -1,0 +1,232 @@
+"""Packs: every usable picture decoded once into memory maps in a cache folder, which training then reads at full speed.
+
+`pack(source)` costs one pass over the files; after that an epoch costs page reads, on a laptop as on a cluster node. A
+pack is a folder of plain `.npy` files and an `index.json`, written whole or not at all, reused while its source stays
+the same and made again otherwise.
+"""
+import hashlib
+import json
+import mmap
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+
+@dataclass
+class Report:
+    """What became of a source's candidates: names of grey pictures, (name, reason) of unreadable ones, names of other
+    files."""
+    kept: int = 0
+    gray: list = field(default_factory=list)
+    corrupt: list = field(default_factory=list)
+    other: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.corrupt = [tuple(pair) for pair in self.corrupt]          # JSON has lists only
+
+    def __str__(self):
+        lines = [f"{self.kept:,} kept, {len(self.gray):,} grey, {len(self.corrupt):,} unreadable, {len(self.other):,} "
+                 "not pictures"]
+        lines += [f"unreadable: {name} ({reason})" for name, reason in self.corrupt[:20]]
+        lines += [f"... and {len(self.corrupt) - 20:,} more"] if len(self.corrupt) > 20 else []
+        more = " ..." if len(self.other) > 20 else ""
+        lines += [f"not pictures: {', '.join(self.other[:20])}{more}"] if self.other else []
+        return "\n".join(lines)
+
+
+class Packed(torch.utils.data.Dataset):
+    """Pictures decoded once into one uint8 memory map `(N, H, W, 3)`: the fastest source, small enough for a laptop's
+    disk.
+
+    ids: N strings; labels: N integers or None; extra: {key: array `(N, ...)` or list of N} for whatever else a sample
+    holds.
+    """
+
+    def __init__(self, rgb, ids, labels=None, extra=None, report=None, classes=None):
+        self.rgb, self.ids, self.labels, self.extra = rgb, ids, labels, extra or {}
+        self.report, self.classes = report, classes
+
+    def __len__(self):
+        return len(self.rgb)
+
+    def __getitem__(self, i):
+        sample = {"rgb": torch.from_numpy(self.rgb[i].copy()).permute(2, 0, 1), "id": self.ids[i]}
+        if self.labels is not None:
+            sample["label"] = torch.tensor(int(self.labels[i]))
+        for key, values in self.extra.items():
+            sample[key] = torch.from_numpy(np.array(values[i])) if isinstance(values, np.ndarray) else values[i]
+        return sample
+
+    def __getstate__(self):
+        """Memory maps travel to worker processes by name, not by content."""
+        return {key: _name_maps(value) for key, value in vars(self).items()}
+
+    def __setstate__(self, state):
+        vars(self).update({key: _open_maps(value) for key, value in state.items()})
+
+
+@dataclass(frozen=True)
+class _Map:
+    path: str
+
+
+def _name_maps(value):
+    if isinstance(value, dict):
+        return {key: _name_maps(x) for key, x in value.items()}
+    whole = isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)      # not a slice of a map
+    return _Map(str(value.filename)) if whole else value
+
+
+def _open_maps(value):
+    if isinstance(value, dict):
+        return {key: _open_maps(x) for key, x in value.items()}
+    return np.load(value.path, mmap_mode="r") if isinstance(value, _Map) else value
+
+
+# ---------------------------------------------------------------- the cache
+
+def cache_folder():
+    """Where packs are kept: the environment variable COLORLIB_CACHE, or `~/.cache/colorlib`."""
+    return Path(os.environ.get("COLORLIB_CACHE") or "~/.cache/colorlib").expanduser()
+
+
+def cache_path(source, folder=None):
+    """One place for each source and its settings, so that a changed source replaces its old pack."""
+    digest = hashlib.sha256(json.dumps(source.settings, sort_keys=True).encode()).hexdigest()[:16]
+    name = re.sub(r"[^\w.-]", "_", Path(source.settings.get("folder", source.settings["kind"])).name)[:40]
+    return Path(folder or cache_folder()).expanduser() / f"{name}-{digest}"
+
+
+def remember(path, found):
+    """Write a small JSON file whole or not at all; where the cache cannot be written, the next run simply looks
+    again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
+            json.dump(found, file)
+        os.replace(file.name, path)
+    except OSError:
+        pass
+
+
+def pack(source, folder=None, threads=None):
+    """Decode a source once; return it as a `Packed` whose arrays are memory maps.
+
+    source: `Pictures`, `Shards`, pairs, scenes, ... made with a `size`. folder: where to keep the pack (default:
+    `cache_folder()`). threads: decoding threads (default: one a core, at most 8). A pack of the same files and settings
+    is opened instead of made; a damaged one is made again. Raises ValueError when nothing usable is left, with the
+    report's first lines.
+    """
+    if getattr(source, "size", None) is None or not hasattr(source, "stream"):
+        raise ValueError(f"{type(source).__name__} cannot be packed: pass a source such as Pictures(folder, size=128), "
+                         "with a size.")
+    target, stamp = cache_path(source, folder), source.stamp()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # of several processes one decodes, the others wait and open the result
+        with FileLock(f"{target}.lock"):
+            if (packed := _open_pack(target, stamp)) is not None:
+                return packed
+            partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{target.name}.partial-"))
+            try:
+                _write_pack(source, partial, stamp, threads)
+                shutil.rmtree(target, ignore_errors=True)
+                os.rename(partial, target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise OSError(f"The pack could not be written to {target.parent} ({error}): free some space there, or name "
+                      "another "
+                      "folder with COLORLIB_CACHE.") from error
+    return _open_pack(target, stamp)
+
+
+def _write_pack(source, folder, stamp, threads):
+    report, arrays, lists = Report(), {}, {}
+    try:
+        for _, sample in source.stream(report, threads):
+            if not lists:
+                arrays = {key: GrowingArray(folder / f"{key}.npy", value) for key, value in sample.items()
+                          if torch.is_tensor(value)}
+                lists = {key: [] for key, value in sample.items() if not torch.is_tensor(value)}
+            misfit = next((key for key, array in arrays.items() if not array.takes(sample.get(key))), None)
+            misfit = misfit or next((key for key in lists if key not in sample), None)
+            if misfit:
+                report.kept -= 1
+                report.corrupt.append((sample["id"], f"its {misfit} is missing or of another shape than the first "
+                                       "sample's"))
+                continue
+            for key, array in arrays.items():
+                array.append(sample[key])
+            for key, values in lists.items():
+                values.append(sample[key])
+        for array in arrays.values():
+            array.finish()
+    finally:
+        for array in arrays.values():
+            array.file.close()
+    if not report.kept:
+        where = source.settings.get("folder", source.settings["kind"])
+        raise ValueError(f"Nothing usable is left of {where}: {report}")
+    index = {"stamp": stamp, "arrays": list(arrays), "lists": lists, "classes": source.classes,
+             "report": asdict(report)}
+    (folder / "index.json").write_text(json.dumps(index))
+
+
+def _open_pack(folder, stamp):
+    """The pack in a folder, or None when there is none, it belongs to other files or it is damaged."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        if index["stamp"] != stamp:
+            return None
+        # a cut file raises
+        arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in index["arrays"]}
+        ids = index["lists"].pop("id")
+        rgb, labels = arrays.pop("rgb"), arrays.pop("label", None)
+        if not len(rgb) == len(ids) == index["report"]["kept"]:
+            return None
+        return Packed(rgb, ids, labels, arrays | index["lists"], Report(**index["report"]), index["classes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class GrowingArray:
+    """A `.npy` file of unknown length: rows are appended, `finish` writes their number into the header. rgb rows are
+    stored `(H, W, 3)`."""
+
+    def __init__(self, path, first):
+        self.channels_last, self.rows = path.stem == "rgb" and first.ndim == 3, 0
+        row = self._row(first)
+        self.shape, self.dtype = row.shape, row.dtype
+        self.file = open(path, "wb")
+        self._write_header()
+
+    def _row(self, value):
+        return np.asarray((value.permute(1, 2, 0) if self.channels_last else value).numpy(), order="C")
+
+    def _write_header(self):           # NumPy leaves room for the first axis to grow, so the header keeps its length
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False,
+                  "shape": (self.rows, *self.shape)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+    def takes(self, value):
+        return torch.is_tensor(value) and self._row(value).shape == self.shape and self._row(value).dtype == self.dtype
+
+    def append(self, value):
+        self.file.write(self._row(value).tobytes())
+        self.rows += 1
+
+    def finish(self):
+        """Write the number of rows into the header."""
+        size = self.file.tell()
+        self.file.seek(0)
+        self._write_header()
+        if size != self.file.tell() + self.rows * self.dtype.itemsize * int(np.prod(self.shape)):
+            raise OSError(f"{self.file.name} could not be written: check the free space of the cache folder.")

@@ -1,0 +1,224 @@
+"""Tar shards, read from start to end with `webdataset`: what large sets are kept in on clusters and object stores."""
+import io
+import json
+import os
+import tarfile
+import zlib
+from functools import cached_property
+from glob import escape, glob
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import torch
+
+from colorlib.data.downloads import ends_well
+from colorlib.data.packing import Report
+from colorlib.data.sources import (CACHE_VERSION, PICTURE_SUFFIXES, check_sample, check_square, decode, resize,
+                              run_in_order, sort_out, stamp_files, to_tensor)
+
+SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+CUT_SHORT = "the tar ends too early or is damaged ({}): what came before is used; copy it again"
+PLANES = ("nir", "mask", "saliency", "line_art")          # `key.nir.png` belongs to `key.jpg`
+
+
+class Shards(torch.utils.data.IterableDataset):
+    """Samples from tar shards, in the order of the shards. `pack` makes them map-style; iterating streams them, each
+    worker and rank its share.
+
+    shards: a folder of .tar files, one tar, a pattern (`train-{000..003}.tar`, `train-*.tar`), an address webdataset
+    can open (`https://...`, `pipe:...`), or a list of these. A tar holds WebDataset samples (`key.jpg`, `key.cls`,
+    `key.txt` with the caption, `key.json`, `key.nir.png`, ...) or just pictures: the label is then the folder a picture
+    lies in, numbered by sorted name (`classes`). size, crop and drop_gray as in `Pictures`. Unreadable members, and
+    tars that end too early, are named in `report` of the last pass.
+    """
+
+    def __init__(self, shards, size=None, crop="center", drop_gray=True):
+        self.urls = find_shards(shards)      # {address for webdataset: name for people}
+        self.cut = set()                     # names of tars without their end
+        self.size, self.crop, self.drop_gray, self.report = check_square(size, crop), crop, bool(drop_gray), Report()
+        first = next(iter(self.urls.values()))
+        self.settings = {"kind": "Shards", "folder": os.path.dirname(first) if len(self.urls) > 1 else first,
+                         "shards": [*self.urls.values()],
+                         "size": self.size, "crop": crop, "drop_gray": self.drop_gray, "version": CACHE_VERSION}
+
+    def stamp(self):
+        """A hash that changes when a local tar does."""
+        return stamp_files(name for url, name in self.urls.items() if url.startswith("file:"))
+
+    @cached_property
+    def classes(self):
+        """Sorted names of the folders that hold pictures; None when samples bring their own label or lie in no
+        folder."""
+        folders = set()
+        for url, name in self.urls.items():
+            for member in self._member_names(url, name):
+                if member.endswith(".cls"):
+                    return None
+                key, suffix = split_name(member)
+                if "." + (suffix or "").lower() in PICTURE_SUFFIXES:
+                    folders.add(PurePosixPath(key).parent.name)
+        return None if "" in folders or not folders else sorted(folders)
+
+    def _member_names(self, url, name):
+        """The names inside a tar; a local one is searched without reading the pictures. A damaged tar gives the names
+        before the damage."""
+        from webdataset.gopen import gopen
+        local = url.startswith("file:")
+        try:
+            with tarfile.open(name) if local else tarfile.open(fileobj=gopen(url), mode="r|*") as tar:
+                for member in tar:
+                    if member.isfile():
+                        yield member.name
+                    tar.members = []
+                if local and not ends_well(tar):
+                    self.cut.add(name)
+        except (tarfile.TarError, EOFError, OSError, zlib.error):
+            return                                        # `stream` meets the same damage and reports it
+
+    def stream(self, report, threads=None, share=False):
+        """Decode all samples, in order; yield (number, sample) of the usable ones and fill `report` with the rest."""
+        seen, classes = set(), self.classes
+        members = self._members(report, share)
+        read = lambda member: check_sample(lambda: self._read(member, classes), self.drop_gray)
+        for number, (member, sample) in enumerate(run_in_order(read, members, threads)):
+            name = member["name"]
+            if name in seen:                              # two shards may use the same keys
+                name = f"{Path(self.urls[member['__url__']]).name}/{name}"
+            seen.add(name)
+            if (good := sort_out(name, sample, report)) is not None:
+                yield number, {"id": name} | good
+        for name in sorted(self.cut - {name for name, _ in report.corrupt}):      # tarfile is quiet about these
+            report.corrupt.append((name, CUT_SHORT.format("no end mark")))
+
+    def __iter__(self):
+        self.report = Report()
+        for _, sample in self.stream(self.report, threads=1, share=True):
+            yield sample
+
+    def _members(self, report, share):
+        """Undecoded samples: dicts of member suffix -> bytes, with `name`."""
+        from webdataset import shardlists, tariterators      # imported late: it takes a second
+        urls = [{"url": url} for url in self.urls]
+        if share:
+            urls = shardlists.split_by_worker(shardlists.split_by_node(urls))
+
+        def name_shard(error):      # called inside webdataset's `except`; only at the outer level is the address known
+            url = error.args[-1] if error.args else None
+            if url not in self.urls:
+                raise error
+            report.corrupt.append((self.urls[url], CUT_SHORT.format(error.args[0])))
+            return True
+
+        def name_member(error):
+            reason = f"the sample cannot be put together ({error.args[0]})"
+            report.corrupt.append((str(error.args[0]).split(":")[0], reason))
+            return True
+
+        streams = tariterators.url_opener(urls, handler=name_shard)
+        files = tariterators.tar_file_expander(streams, handler=name_shard)
+        for sample in tariterators.group_by_keys(files, keys=split_name, lcase=False, handler=name_member):
+            suffixes = [suffix for suffix in sample if not suffix.startswith("__")]
+            picture = next((s for s in suffixes if "." + s.lower() in PICTURE_SUFFIXES), None)
+            yield sample | {"picture": picture, "name": f"{sample['__key__']}.{picture or suffixes[0]}"}
+
+    def _read(self, member, classes):
+        if member["picture"] is None:
+            raise ValueError(f"{member['name']} comes without a picture: add {member['__key__']}.jpg or .png.")
+        square = lambda picture: to_tensor(resize(picture, self.size, self.crop))
+        notes = json.loads(member.get("json", b"{}"))
+        notes = notes if isinstance(notes, dict) else {}
+        sample = {"rgb": square(decode(_named(member[member["picture"]], member["name"])))}
+        if "cls" in member or "label" in notes:
+            sample["label"] = torch.tensor(int(member.get("cls", notes.get("label"))))
+        elif classes is not None:
+            sample["label"] = torch.tensor(classes.index(PurePosixPath(member["__key__"]).parent.name))
+        sample |= {key: square(decode(_named(member[f"{key}.png"], member["name"]))[..., 0]) for key in PLANES
+                   if f"{key}.png" in member}
+        if "txt" in member:
+            sample["caption"] = member["txt"].decode("utf-8").strip()
+        return sample | {key: notes[key] for key in ("id", "caption", "captions") if key in notes}
+
+
+def _named(data, name):
+    file = io.BytesIO(data)
+    file.name = name                                      # so that messages name the member
+    return file
+
+
+def split_name(member):
+    """`folder/photo.v2.jpg` -> (`folder/photo.v2`, `jpg`); `key.nir.png` -> (`key`, `nir.png`); no suffix -> (None,
+    None)."""
+    key, dot, suffix = member.rpartition(".")
+    if not dot or not key or key.endswith("/") or "/" in suffix or PurePosixPath(key).name.startswith("."):
+        return None, None
+    stem, _, plane = key.rpartition(".")
+    return (stem, f"{plane}.{suffix}") if stem and plane in PLANES else (key, suffix)
+
+
+def find_shards(shards):
+    """Folder, tar, pattern, address or a list of them -> {address: readable name}, in order. Raises ValueError when
+    there is none."""
+    import braceexpand
+    found = {}
+    for item in [shards] if isinstance(shards, (str, os.PathLike)) else shards:
+        text = os.path.expanduser(os.fspath(item))
+        if text.startswith("pipe:") or "://" in text:
+            found |= {url: url for url in braceexpand.braceexpand(text)}
+            continue
+        if os.path.isdir(text):
+            paths = [path for path in sorted(glob(os.path.join(escape(text), "*"))) if path.endswith(SHARD_SUFFIXES)]
+        elif os.path.exists(text):
+            paths = [text]
+        else:
+            paths = [path for pattern in braceexpand.braceexpand(text) for path in sorted(glob(pattern)) or [pattern]]
+            if missing := [path for path in paths if not os.path.exists(path)]:
+                raise ValueError(f"The shard {missing[0]} does not exist: check the path or the pattern.")
+        found |= {Path(path).resolve().as_uri(): str(Path(path).resolve()) for path in paths}
+    if not found:
+        raise ValueError(f"{shards} holds no .tar file: check the path or the pattern.")
+    return found
+
+
+# ---------------------------------------------------------------- write
+
+def write_shards(dataset, folder, per_shard=1000, picture_format="png"):
+    """Write a dict dataset as WebDataset tars `shard-000000.tar`, ... and return their paths. `Shards(folder)` gives
+    the samples back.
+
+    picture_format: "png" keeps every value, "jpg" is five times smaller (quality 95, no chroma subsampling). Written
+    whole or not at all. Raises ValueError when the folder already holds shards.
+    """
+    import webdataset
+    folder = Path(folder).expanduser()
+    if per_shard < 1 or picture_format not in ("png", "jpg"):
+        raise ValueError(f"per_shard is {per_shard} and picture_format {picture_format!r}: give a number from 1 on, "
+                         "and png or jpg.")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(name.endswith(SHARD_SUFFIXES) for name in os.listdir(folder)):
+        raise ValueError(f"{folder} already holds shards: choose an empty folder.")
+    paths, count = [], len(dataset)
+    for first in range(0, count, per_shard):
+        path = folder / f"shard-{first // per_shard:06d}.tar"
+        partial = path.with_suffix(".partial")
+        with open(partial, "wb") as file, webdataset.TarWriter(file, mtime=0) as writer:
+            for i in range(first, min(first + per_shard, count)):
+                writer.write({"__key__": f"{i:08d}"} | encode_sample(dataset[i], picture_format))
+        os.replace(partial, path)
+        paths.append(path)
+    return paths
+
+
+def encode_sample(sample, picture_format="png"):
+    """A sample dict -> {member suffix: bytes}: pictures as PNG or JPEG, the label as `cls`, everything else that is
+    text in `json`."""
+    options = {"jpg": [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+                       cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]}
+    encode = lambda picture, kind: cv2.imencode(f".{kind}", np.ascontiguousarray(picture),
+                                                options.get(kind, []))[1].tobytes()
+    members = {picture_format: encode(sample["rgb"].permute(1, 2, 0).numpy()[..., ::-1], picture_format)}
+    members |= {f"{key}.png": encode(sample[key][0].numpy(), "png") for key in PLANES if key in sample}
+    if "label" in sample:
+        members["cls"] = str(int(sample["label"])).encode()
+    notes = {key: sample[key] for key in ("id", "caption", "captions") if key in sample}
+    return members | {"json": json.dumps(notes, ensure_ascii=False).encode()}

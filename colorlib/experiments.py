@@ -1,0 +1,164 @@
+"""Train, evaluate and reproduce: the functions behind the command line, the same the notebooks call."""
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from colorlib import data, figures, images, lab, metrics, results, train, zoo
+
+METRICS = ("psnr", "ssim", "de2000", "ab_rmse", "colorfulness_ratio", "l_drift")
+TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
+ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
+
+
+def open_dataset(spec, side, split="train", limit=None, seed=0):
+    """A map-style data set from what a person types: "scenes", a torchvision set ("imagenette", ...), a folder, or tar shards.
+
+    Photos become squares of `side` pixels, decoded once into the cache. split: "train" or "val"; scenes of the two never share a seed.
+    limit: at most that many samples. Raises FileNotFoundError or ValueError with what to do.
+    """
+    if spec == "scenes":
+        return data.SceneSet(limit or (2000 if split == "train" else 200), size=side, seed=seed + (0 if split == "train" else 10_000_000))
+    return data.open_pictures(spec, side, split=split, limit=limit)
+
+
+def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=None, device="auto", devices="auto", precision=None, compile=False,
+                 workers=0, seed=None, progress=None, save=None):
+    """Train a method and save its weights; returns the weights file's path.
+
+    size: smoke, class or paper (default: COLORLIB_SIZE). spec: see `open_dataset` (default: scenes at smoke size, Imagenette otherwise).
+    run: folder for log and checkpoints (default `runs/<name>-<size>`); an interrupted run goes on from there. save: where the weights go (default: into run).
+    """
+    from dataclasses import replace
+    size = size or train.size()
+    paper = zoo.get(name).papers
+    changes = {"steps": steps, "batch_size": batch_size, "seed": seed}
+    config = replace(paper.PRESETS[size], **{key: value for key, value in changes.items() if value is not None})
+    spec = spec or ("scenes" if size == "smoke" else "imagenette")
+    dataset = open_dataset(spec, config.image_size if spec == "scenes" else round(ZOOM * config.image_size))
+    crop = None if spec == "scenes" else config.image_size
+    run = Path(run or f"runs/{name}-{size}")
+    fabric = train.make_fabric(device, devices, precision)
+    fabric.launch()
+    start = time.monotonic()
+    step = paper.make_step(config, fabric, dataset, run, progress)
+    train.fit(step, dataset, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=config.seed, crop=crop, run=run,
+              tag=results.config_hash(config), workers=workers, progress=progress)
+    path = Path(save or run / f"{name}-{size}.safetensors")
+    if fabric.is_global_zero:
+        info = {"size": size, "data": str(spec), "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
+                "batch": config.batch_size, "seed": config.seed, "minutes": round((time.monotonic() - start) / 60, 1)} | results.provenance()
+        zoo.save_weights(step.result(), name, path, info)
+    fabric.barrier()
+    return path
+
+
+def dataset_ids(dataset):
+    """The ids of a map-style data set, in order."""
+    return dataset.ids if hasattr(dataset, "ids") else [dataset[i]["id"] for i in range(len(dataset))]
+
+
+def mean_ab(dataset, count=500):
+    """Mean a and b over the first pictures of a training set, CIE units: the one colour that is least wrong on average."""
+    chosen = range(0, len(dataset), max(1, len(dataset) // count))
+    return torch.stack([lab.rgb_to_lab(dataset[i]["rgb"])[1:].mean((1, 2)) for i in chosen]).mean(0)
+
+
+def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None):
+    """Score {row name: function of {"L": (N, 1, h, w)} -> ab (N, 2, h', w')} on colour pictures of one size.
+
+    Each picture goes the way a person's picture goes: L at full size, ab at the working size, `images.merge_chroma`. Returns
+    {row name: {metric: (n,) float64}}.
+    """
+    scores = {name: [] for name in colorizers}
+    for start in train.track(range(0, len(dataset), batch_size), progress):
+        true = torch.stack([dataset[i]["rgb"] for i in range(start, min(start + batch_size, len(dataset)))])      # (N, 3, H, W) uint8
+        L = lab.rgb_to_lab(true)[:, 0].numpy()                                                                    # (N, H, W)
+        batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])}
+        for name, colorizer in colorizers.items():
+            ab = colorizer(batch).float().cpu().numpy()
+            merged = [images.merge_chroma(one, chroma) for one, chroma in zip(L, ab)]
+            pred = torch.from_numpy(np.stack(merged)).permute(0, 3, 1, 2)
+            scores[name].append(metrics.evaluate_pictures(pred, true))
+    return {name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in scores.items()}
+
+
+def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None):
+    """Measure a method, its variants and the trivial rows on a test set, and append the rows to `data/results/<name>.csv`.
+
+    spec: see `open_dataset`; its "val" split is used. Returns {row name: summary}.
+    """
+    size = size or train.size()
+    method = zoo.get(name)
+    model = model if model is not None else zoo.load(name, weights, size=size, device=device)
+    spec = spec or ("scenes" if size == "smoke" else "imagenette")
+    side = model.config.image_size if spec == "scenes" else TEST_SIZE[size]
+    dataset = open_dataset(spec, side, split="val", limit=limit)
+    try:
+        mean = mean_ab(open_dataset(spec, side, split="train", limit=2000))
+    except FileNotFoundError:      # a test folder alone: no training pictures to take a mean from
+        mean = None
+    place = next(model.parameters()).device
+    colorizers = {"grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)}
+    if mean is not None:
+        colorizers["mean colour"] = lambda batch: mean.view(1, 2, 1, 1).expand(len(batch["L"]), 2, 1, 1)
+    for variant, colorizer in method.papers.variants(model).items():
+        colorizers[variant] = lambda batch, colorizer=colorizer: colorizer({"L": batch["L"].to(place)})
+    summaries = {row: metrics.summarize(scores) for row, scores in evaluate(colorizers, dataset, model.config.image_size, progress=progress).items()}
+    source = zoo.read_sidecar(weights or zoo.weights_file(name, size)) if (weights or zoo.weights_file(name, size).exists()) else {}
+    shared = {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset)), "n": len(dataset)}
+    trained = {key: source.get(key) for key in ("seed", "steps", "batch", "minutes")} | {"config_hash": results.config_hash(model.config)}
+    if write:
+        for row, summary in summaries.items():
+            is_trivial = row in results.TRIVIAL
+            results.append(name, {"method": row if is_trivial else name, "variant": "" if is_trivial else row} | shared
+                           | ({} if is_trivial else trained) | {key: value for key, value in summary.items() if np.isscalar(value)})
+    return summaries
+
+
+def summary_table(summaries, metric_names=METRICS):
+    """{row name: summary} -> Markdown."""
+    heads = [results.METRICS.get(m, (m, 2, ""))for m in metric_names]
+    lines = ["| row | " + " | ".join(f"{head} {arrow}".strip() for head, _, arrow in heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines += [f"| {row} | " + " | ".join(f"{summary[m]:.{digits}f}" for m, (_, digits, _) in zip(metric_names, heads)) + " |"
+              for row, summary in summaries.items()]
+    return "\n".join(lines)
+
+
+def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
+    """Train what has no weights of this size, evaluate, append the rows, draw the figure and the table. Yields lines that say what was done."""
+    size = size or train.size()
+    for method in zoo.METHODS.values() if name == "all" else [zoo.get(name)]:
+        weights = zoo.weights_file(method.name, size)
+        if not weights.exists():
+            weights = Path(f"runs/{method.name}-{size}/{method.name}-{size}.safetensors")
+        if not weights.exists():
+            yield f"{method.name}: no {size} weights yet, training"
+            train_method(method.name, size, spec, device=device)
+        yield f"{method.name}: measuring {weights}"
+        evaluate_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
+        picture = draw_results(method, zoo.load(method.name, weights, device=device), f"{method.notebook[:2]}_{method.name}_{size}")
+        yield f"{method.name}: figure {picture}"
+        yield results.table(method.name, METRICS, size=size)
+
+
+def draw_results(method, model, name):
+    """The figure every paper shares: grey, each variant, truth, on scikit-image's photographs. Returns the file written."""
+    import matplotlib.pyplot as plt
+    photos = data.sample_photos()
+    rows = []
+    variants = method.papers.variants(model)
+    place = next(model.parameters()).device
+    true = [images.open_image(rgb) for _, rgb in photos]
+    L = [images.lightness(picture) for picture in true]
+    small = [images.model_input(one, model.config.image_size).to(place) for one in L]
+    for i, (photo, rgb) in enumerate(photos):
+        row = {"grey": images.merge_chroma(L[i], np.zeros((2, 1, 1), np.float32))}
+        for variant, colorizer in variants.items():
+            row[variant] = images.merge_chroma(L[i], colorizer({"L": small[i]})[0].cpu().numpy())
+        rows.append(row | {"truth": rgb})
+    figure = figures.grid(rows)
+    path = figures.save(figure, name)
+    plt.close(figure)
+    return path
