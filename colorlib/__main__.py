@@ -129,7 +129,8 @@ def run_train(options):
     from colorlib import experiments
     path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
                                     options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save)
-    print(path)
+    if path is not None:
+        print(path)
 
 
 def run_evaluate(options):

@@ -1,5 +1,5 @@
 """Train, evaluate and reproduce: the functions behind the command line, the same the notebooks call."""
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,11 @@ def open_dataset(spec, side, split="train", limit=None, seed=0):
 
 def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=None, device="auto", devices="auto", precision=None, compile=False,
                  workers=0, seed=None, progress=None, save=None):
-    """Train a method and save its weights; returns the weights file's path.
+    """Train a method and save its weights; returns the weights file's path (None in the helping processes of a parallel run).
 
     size: smoke, class or paper (default: COLORLIB_SIZE). spec: see `open_dataset` (default: scenes at smoke size, Imagenette otherwise).
     run: folder for log and checkpoints (default `runs/<name>-<size>`); an interrupted run goes on from there. save: where the weights go (default: into run).
     """
-    from dataclasses import replace
     size = size or train.size()
     paper = zoo.get(name).papers
     changes = {"steps": steps, "batch_size": batch_size, "seed": seed}
@@ -41,17 +40,22 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     run = Path(run or f"runs/{name}-{size}")
     fabric = train.make_fabric(device, devices, precision)
     fabric.launch()
-    start = time.monotonic()
-    step = paper.make_step(config, fabric, dataset, run, progress)
-    train.fit(step, dataset, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=config.seed, crop=crop, run=run,
-              tag=results.config_hash(config), workers=workers, progress=progress)
+    step = paper.make_step(config, fabric, dataset, run, progress, compile)
+    log = train.fit(step, dataset, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=config.seed, crop=crop, run=run,
+                    tag=results.config_hash(config), workers=workers, progress=progress)
     path = Path(save or run / f"{name}-{size}.safetensors")
     if fabric.is_global_zero:
         info = {"size": size, "data": str(spec), "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
-                "batch": config.batch_size, "seed": config.seed, "minutes": round((time.monotonic() - start) / 60, 1)} | results.provenance()
+                "batch": config.batch_size, "seed": config.seed, "minutes": round(train.minutes(run), 1)} | results.provenance() | {"log": thin(log)}
         zoo.save_weights(step.result(), name, path, info)
     fabric.barrier()
-    return path
+    return path if fabric.is_global_zero else None
+
+
+def thin(log, rows=100):
+    """At most about `rows` rows of a training log, numbers to six digits: small enough for a weights file's sidecar."""
+    kept = log[::max(1, -(-len(log) // rows))]
+    return [{key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()} for row in kept]
 
 
 def dataset_ids(dataset):

@@ -151,3 +151,27 @@ def test_bf16_and_compile_flags(fabric):
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="No CUDA device"):
             train.make_fabric("cuda")
+
+
+PARALLEL = """
+import sys, torch
+from colorlib import train
+from tests.test_train import TinyStep, pictures
+torch.set_num_threads(1)
+fabric = train.make_fabric("cpu", devices=int(sys.argv[1]))
+fabric.launch()
+step = TinyStep(fabric, dropout=0)
+train.fit(step, pictures(), steps=6, batch_size=4, fabric=fabric, run=sys.argv[2], log_every=2, crop=12, progress=False, seed=3)
+if fabric.is_global_zero:
+    torch.save(step.model.state_dict(), sys.argv[2] + "/weights.pt")
+"""
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    script, environment = tmp_path / "parallel.py", os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    script.write_text(PARALLEL)
+    for devices in ("1", "2"):
+        subprocess.run([sys.executable, str(script), devices, str(tmp_path / devices)], env=environment, check=True, capture_output=True, timeout=120)
+    assert [row["loss"] for row in rows(tmp_path / "2")] == pytest.approx([row["loss"] for row in rows(tmp_path / "1")], rel=1e-4)
+    one, two = (torch.load(tmp_path / devices / "weights.pt", weights_only=True) for devices in ("1", "2"))
+    assert all(torch.allclose(value, two[name], atol=1e-4) for name, value in one.items())

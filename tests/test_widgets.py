@@ -1,6 +1,5 @@
 """The notebook views without a browser: traits change as a front end would change them, and the HTML is read back."""
 import base64
-import datetime
 import io
 import re
 import threading
@@ -27,9 +26,9 @@ def png(rgb):
 
 
 def upload(view, name, content):
-    """What a browser does when a file is chosen: contents arrive as a memoryview."""
-    view.upload.value = ({"name": name, "type": "image/png", "size": len(content), "content": memoryview(content),
-                          "last_modified": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)},)
+    """What arrives from a browser when a file is chosen."""
+    view.upload.set_state({"value": [{"name": name, "type": "image/png", "size": len(content),
+                                      "content": memoryview(content), "last_modified": 1_700_000_000_000}]})
 
 
 @pytest.fixture
