@@ -102,7 +102,7 @@ def run_colorize(options):
     zoo.check_conditions(row, **conditions)
     model, failed = zoo.load(options.method, options.weights, device=options.device), 0
     for source in sources:
-        target = output / output_name(source) if into_folder else output or source.with_name(output_name(source))
+        target = output / images.colorized_name(source) if into_folder else output or source.with_name(images.colorized_name(source))
         try:
             if target.resolve() == source.resolve():
                 raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
@@ -117,12 +117,6 @@ def run_colorize(options):
 
 def pictures_in(folder):
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.stem.endswith("_colorized"))
-
-
-def output_name(source):
-    """photo.jpg -> photo_colorized.jpg; formats that are only read, or cannot hold a photograph's colours, become PNG."""
-    from colorlib.images import WRITE_FORMATS
-    return f"{source.stem}_colorized{source.suffix if source.suffix.lower() in WRITE_FORMATS else '.png'}"
 
 
 def run_train(options):

@@ -123,6 +123,13 @@ def _write_atomically(path, data):
         raise ValueError(f"{path} cannot be written ({error.strerror}): check the folder and the disk.") from error
 
 
+def colorized_name(name):
+    """cat.jpg -> cat_colorized.jpg; kinds of files that cannot be written become PNG. A path loses its folders."""
+    path = Path(str(name).replace("\\", "/"))
+    suffix = path.suffix if path.suffix.lower() in WRITE_FORMATS else ".png"
+    return f"{path.stem or 'photo'}_colorized{suffix}"
+
+
 # ---------------------------------------------------------------- full size
 
 def lightness(picture):

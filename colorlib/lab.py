@@ -50,7 +50,7 @@ def map_to_gamut(lab, steps=14):
     L outside [0, 100] is clipped first. Gradients pass through the found scale as if it were a constant.
     """
     if isinstance(lab, np.ndarray):
-        mapped, reduction = map_to_gamut(torch.from_numpy(np.ascontiguousarray(np.moveaxis(_with_plane(lab), -1, -3))), steps)
+        mapped, reduction = map_to_gamut(torch.from_numpy(np.moveaxis(_with_plane(lab), -1, -3).copy()), steps)
         shape = lab.shape[:-1]
         return (np.moveaxis(mapped.numpy(), -3, -1).reshape(*shape, 3), np.moveaxis(reduction.numpy(), -3, -1).reshape(*shape, 1))
     lab = _as_float(lab, "lab", integers=False)
@@ -286,7 +286,7 @@ def _with_plane(array):                   # (3,) and (W, 3) arrays are fine too:
 
 
 def _on_array(convert, array, integers=True):
-    tensor = torch.from_numpy(np.ascontiguousarray(_with_plane(array))).movedim(-1, -3)
+    tensor = torch.from_numpy(np.require(_with_plane(array), requirements="CW")).movedim(-1, -3)      # writable, or torch warns
     result = convert(_as_float(tensor, "The array", integers, linear=integers))
     return np.ascontiguousarray(result.movedim(-3, -1).numpy()).reshape(array.shape)
 

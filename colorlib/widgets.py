@@ -66,14 +66,7 @@ def colorize_file(path, save_as=None, method="koalarization", overwrite=False, *
     """
     path = Path(path).expanduser()
     picture = zoo.colorize(path, method, **conditions)
-    return images.save_image(save_as or path.with_name(colorized_name(path.name)), picture, overwrite=overwrite)
-
-
-def colorized_name(name):
-    """cat.jpg -> cat_colorized.jpg; kinds of files that cannot be written become PNG. A path loses its folders."""
-    path = Path(str(name).replace("\\", "/"))
-    suffix = path.suffix if path.suffix.lower() in images.WRITE_FORMATS else ".png"
-    return f"{path.stem or 'photo'}_colorized{suffix}"
+    return images.save_image(save_as or path.with_name(images.colorized_name(path.name)), picture, overwrite=overwrite)
 
 
 def compare_html(picture):
@@ -169,7 +162,7 @@ class PhotoDrop(VBox):
         """Colour `source` (bytes or a path) and show it; the name to save under is made from the file's `name`."""
         def work():
             self.picture = zoo.colorize(source, self.method, **self.conditions)
-            self.view.value, self.name.value = compare_html(self.picture), colorized_name(name)
+            self.view.value, self.name.value = compare_html(self.picture), images.colorized_name(name)
             return f"{name} is coloured by {self.method}: compare, then save it."
         self._run(work, f"Colouring {name} ...")
 

@@ -128,6 +128,13 @@ def test_colorize_is_deterministic_and_ablations_differ():
         koala.colorize(model, batch, "other")
 
 
+def test_enliven():
+    ab = torch.tensor([[0.0, 12.0, 3.0], [0.0, 16.0, 4.0]]).view(1, 2, 1, 3)                # chroma 0, 20, 5
+    assert torch.allclose(koala.enliven(ab), ab, atol=1e-5) and torch.allclose(koala.enliven(ab, 1.5), 1.5 * ab, atol=1e-5)
+    chroma = koala.enliven(ab, 1.5, 10.0).norm(dim=1).flatten()
+    assert chroma.tolist() == pytest.approx([0, 30, 1.5 * 1.5 * 5 / 15 * 5], abs=1e-4)
+
+
 def test_config_is_the_released_one():
     c = koala.PRESETS["paper"]
     assert (c.encoder, c.fusion, c.decoder) == ((64, 128, 128, 256, 256, 512, 512, 256), 256, (128, 64, 64, 32))

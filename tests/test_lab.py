@@ -223,3 +223,12 @@ def test_gpu_agrees_with_cpu_under_autocast():
     rgb = torch.rand(4, 3, 64, 64)
     with torch.autocast("cuda", dtype=torch.bfloat16):
         assert (lab.rgb_to_lab(rgb.cuda()).cpu() - lab.rgb_to_lab(rgb)).abs().max() < 1e-3
+
+
+def test_read_only_arrays_pass_without_a_warning():
+    array = np.full((2, 2, 3), 120, np.uint8)
+    array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert lab.rgb_to_lab(array).shape == (2, 2, 3)
+        assert lab.map_to_gamut(np.broadcast_to(np.float32(1), (2, 2, 3)))[1].max() < 1.5

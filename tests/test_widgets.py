@@ -92,7 +92,7 @@ def test_lab_explorer_follows_its_slider():
     ("scan.gif", "scan_colorized.png"), ("noending", "noending_colorized.png"), ("", "photo_colorized.png"),
     ("../../etc/x.jpg", "x_colorized.jpg"), ("C:\\photos\\x.jpg", "x_colorized.jpg")))
 def test_colorized_name(name, expected):
-    assert widgets.colorized_name(name) == expected
+    assert images.colorized_name(name) == expected
 
 
 def test_shrink():

@@ -37,6 +37,7 @@ class Config:
     learning_rate: float = 1e-3                                 # Adam, no schedule
     loss_stages: tuple = ((0, None, 0.0),)                      # (from update, Huber delta in CIE units, vividness): None, 0 is the squared error
     one_cycle: bool = False                                     # (ours) warm-up and cosine decay, weight decay, averaged weights
+    average_decay: float = 0.999                                # (ours) of the running average of the weights
     batch_size: int = 100
     steps: int = 12_420                                         # (ours: not stated) 23 passes over 54,000 pictures
     image_size: int = 224
@@ -54,7 +55,7 @@ PRESETS = {
                      batch_size=32, steps=7_000, image_size=128, loss_stages=((0, None, 0.0), (2_500, 5.0, 0.25))),
     "smoke": replace(FIXED, encoder=(16, 16, 16, 24, 24, 32, 32, 24), fusion=24, decoder=(24, 16, 16, 16), extractor="grey_classifier",
                      extractor_size=64, embedding=128, classifier_steps=60, batch_norm=True, one_cycle=True, learning_rate=4e-3,
-                     batch_size=16, steps=100, image_size=64),
+                     batch_size=16, steps=200, image_size=64, average_decay=0.95),
 }
 
 
@@ -223,7 +224,7 @@ class Step:
         else:
             optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
-        self.average = train.moving_average(model) if config.one_cycle else None
+        self.average = train.moving_average(model, config.average_decay) if config.one_cycle else None
 
     def __call__(self, batch):
         losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch, self.parts)
@@ -262,7 +263,7 @@ class ClassifierStep:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=config.classifier_steps + 1, pct_start=0.2)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer)
         self.model.mark_forward_method("classify")
-        self.average = train.moving_average(model)
+        self.average = train.moving_average(model, config.average_decay)
 
     def __call__(self, batch):
         losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch)
