@@ -142,7 +142,13 @@ def run_reproduce(options):
 
 def run_data(options):
     from colorlib import data
-    print(data.describe(options.path))
+    names = {name.lower() for name in data.TORCHVISION_SETS}
+    if options.path == "scenes":
+        print(data.describe(data.SceneSet(200)))
+    elif options.path.lower() in names and not Path(options.path).exists():
+        print(data.describe(data.torchvision_set(options.path)))
+    else:
+        print(data.describe(options.path))
 
 
 def run_bench(options):

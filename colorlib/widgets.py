@@ -20,7 +20,7 @@ from colorlib.figures import AB_LIMIT, OUTSIDE
 from colorlib.lab import ab_bins, gamut_mask, in_gamut, lab_to_rgb
 
 PIXELS_PER_UNIT = 2          # of a drawn ab plane: 441 pixels for -110..110
-PREVIEW_SIDE = 420           # pixels of the longer side; two previews fit a notebook's column
+PREVIEW_SIDE = 380           # pixels of the longer side; two previews fit a notebook's column
 JPEG_QUALITY = 92
 UPLOAD_LIMIT = "10 MB"       # the largest message a Jupyter server takes unless told otherwise (a default of tornado)
 WIDE = {"style": {"description_width": "initial"}, "layout": {"width": "440px"}}
@@ -145,7 +145,8 @@ class PhotoDrop(VBox):
     def __init__(self, method="koalarization", folder=".", **conditions):
         self.method, self.folder, self.conditions = method, Path(folder), conditions
         self.picture, self._busy = None, threading.Lock()    # JupyterLab may run callbacks side by side, in subshells
-        self.upload = FileUpload(accept="image/*", description="Choose a photo", tooltip=f"up to {UPLOAD_LIMIT}")
+        self.upload = FileUpload(accept="image/*", description="Choose a photo", tooltip=f"up to {UPLOAD_LIMIT}",
+                                 layout={"width": "14em"})
         self.path = Text(description="or its path", placeholder="holiday/photo.jpg, then Enter",
                          continuous_update=False, **WIDE)
         self.name = Text(description="Save as", **WIDE)
@@ -161,7 +162,10 @@ class PhotoDrop(VBox):
     def show_photo(self, source, name):
         """Colour `source` (bytes or a path) and show it; the name to save under is made from the file's `name`."""
         def work():
-            self.picture = zoo.colorize(source, self.method, **self.conditions)
+            try:
+                self.picture = zoo.colorize(source, self.method, **self.conditions)
+            except ValueError as error:      # an upload has a name, which the reader of its bytes cannot know
+                raise ValueError(str(error).replace("The picture in memory", name)) from None
             self.view.value, self.name.value = compare_html(self.picture), images.colorized_name(name)
             return f"{name} is coloured by {self.method}: compare, then save it."
         self._run(work, f"Colouring {name} ...")

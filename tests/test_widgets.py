@@ -239,3 +239,9 @@ def test_every_control_has_a_label_and_no_output_widget_is_used():
                 controls += 1
                 assert item.description
         assert controls
+
+
+def test_a_bad_upload_is_called_by_its_name():
+    drop = widgets.PhotoDrop()
+    drop.show_photo(b"not a picture at all", "holiday.docx")
+    assert "holiday.docx" in drop.message.value and "memory" not in drop.message.value
