@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from colorlib import data, figures, images, lab, metrics, results, train, zoo
+from colorlib.data.sources import resize
 
 METRICS = ("psnr", "ssim", "de2000", "ab_rmse", "colorfulness_ratio", "l_drift")
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
+PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
 
@@ -142,27 +144,55 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
             train_method(method.name, size, spec, device=device)
         yield f"{method.name}: measuring {weights}"
         evaluate_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
-        picture = draw_results(method, zoo.load(method.name, weights, device=device), f"{method.notebook[:2]}_{method.name}_{size}")
-        yield f"{method.name}: figure {picture}"
-        yield results.table(method.name, METRICS, size=size)
+        model, chapter = zoo.load(method.name, weights, device=device), method.notebook[:2]
+        yield f"{method.name}: figure {draw_results(method, model, f'{chapter}_{method.name}_{size}')}"
+        yield f"{method.name}: figure {draw_banner(method, model, f'{chapter}_{method.name}_{size}_banner')}"
+        table = results.table(method.name, METRICS, size=size)
+        yield f"{method.name}: table {write_table(method, size, table)}"
+        yield table
 
 
-def draw_results(method, model, name):
-    """The figure every paper shares: grey, each variant, truth, on scikit-image's photographs. Returns the file written."""
+def write_table(method, size, table):
+    """Put a method's table into `<name>-<size>.md` beside its rows and, at class size, all methods' tables into the README. Returns the file."""
+    path = results.results_folder() / f"{method.name}-{size}.md"
+    results.write_atomic(path, f"{method.paper}, {size} size\n\n{table}\n".encode())
+    readme = results.repository() / "README.md"
+    if size == "class" and path.parent == results.repository() / "data" / "results" and readme.exists():
+        tables = [path.parent / f"{name}-class.md" for name in zoo.METHODS]
+        results.replace_section(readme, "results", "\n".join(one.read_text() for one in tables if one.exists()))
+    return path
+
+
+def draw_results(method, model, name, side=224):
+    """The figure every paper shares, on scikit-image's photographs: grey, each variant, truth. Returns the file written."""
+    return save_grid(name, paint_photos(method, model, side), columns=["input", *method.papers.variants(model), "target"])
+
+
+def draw_banner(method, model, name, side=224):
+    """Three rows of small pictures: what the network is given, what it paints, the truth. Returns the file written."""
+    painted = paint_photos(method, model, side)
+    variant = next(iter(method.papers.variants(model)))
+    rows = [{str(i): row[key] for i, row in enumerate(painted)} for key in ("input", variant, "target")]
+    columns = [str(i) for i in range(len(painted))]
+    return save_grid(name, rows, columns=columns, titles=dict.fromkeys(columns, ""), row_titles=["given", "painted", "truth"])
+
+
+def paint_photos(method, model, side):
+    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares."""
+    true = [resize(rgb, side) for _, rgb in data.sample_photos(PHOTOS)]
+    L = [lab.rgb_to_lab(rgb)[..., 0] for rgb in true]
+    batch = {"L": torch.cat([images.model_input(one, model.config.image_size) for one in L]).to(next(model.parameters()).device)}
+    rows = [{"input": images.merge_chroma(one, np.zeros((2, 1, 1), np.float32)), "target": rgb} for one, rgb in zip(L, true)]
+    for variant, colorizer in method.papers.variants(model).items():
+        for row, one, ab in zip(rows, L, colorizer(batch).float().cpu().numpy()):
+            row[variant] = images.merge_chroma(one, ab)
+    return rows
+
+
+def save_grid(name, rows, **options):
+    """Draw a grid, save it, forget it. Returns the file written."""
     import matplotlib.pyplot as plt
-    photos = data.sample_photos()
-    rows = []
-    variants = method.papers.variants(model)
-    place = next(model.parameters()).device
-    true = [images.open_image(rgb) for _, rgb in photos]
-    L = [images.lightness(picture) for picture in true]
-    small = [images.model_input(one, model.config.image_size).to(place) for one in L]
-    for i, (photo, rgb) in enumerate(photos):
-        row = {"grey": images.merge_chroma(L[i], np.zeros((2, 1, 1), np.float32))}
-        for variant, colorizer in variants.items():
-            row[variant] = images.merge_chroma(L[i], colorizer({"L": small[i]})[0].cpu().numpy())
-        rows.append(row | {"truth": rgb})
-    figure = figures.grid(rows)
+    figure = figures.grid(rows, **options)
     path = figures.save(figure, name)
     plt.close(figure)
     return path

@@ -78,7 +78,7 @@ def append(name, row):
     row: {"method": ..., any of COLUMNS, any metric}; values are text, numbers or one-element tensors. New columns widen
     the file. Returns the row as written. Raises ValueError for a bad name, row or file, TimeoutError for a stuck lock.
     """
-    path = _csv_path(_results_folder(), name)
+    path = _csv_path(results_folder(), name)
     row = {**provenance(), **{column: _to_text(column, value) for column, value in row.items()}}
     if not row.get("method"):
         raise ValueError("A result row needs a method.")
@@ -99,7 +99,7 @@ def append(name, row):
 
 def read(name):
     """Our rows of `data/results/<name>.csv` in file order, [] without a file. Numbers are numbers, empty cells None."""
-    path = _csv_path(_results_folder(), name)
+    path = _csv_path(results_folder(), name)
     rows = _load(path)[1] if path.exists() else []
     return [{key: (text or None) if key in TEXT else _number(text) for key, text in row.items()} for row in rows]
 
@@ -269,7 +269,8 @@ def _markdown(lines):
 
 # ---------------------------------------------------------------- files
 
-def _results_folder():
+def results_folder():
+    """Where our rows and tables live: COLORLIB_RESULTS, else `data/results` of the repository."""
     return Path(os.environ.get("COLORLIB_RESULTS") or repository() / "data" / "results")
 
 

@@ -80,6 +80,7 @@ def test_train_evaluate_reproduce(workshop, capsys):
     assert rows[0]["colorfulness"] < 1 < rows[0]["colorfulness_true"] and rows[2]["steps"] == 3
     assert cli.main(["reproduce", "koalarization", "--limit", "4"]) == 0
     assert "| grey |" in capsys.readouterr().out and (workshop / "figures" / "02_koalarization_smoke.png").stat().st_size > 10_000
+    assert "| grey |" in (workshop / "results" / "koalarization-smoke.md").read_text()
 
 
 def test_list(workshop, capsys):

@@ -165,9 +165,9 @@ def test_hashes():
 def test_results_lie_in_the_checkout_unless_redirected(monkeypatch, tmp_path):
     monkeypatch.delenv("COLORLIB_RESULTS", raising=False)
     assert (results.repository() / "colorlib" / "results.py").exists()
-    assert results._results_folder() == results.repository() / "data" / "results"
+    assert results.results_folder() == results.repository() / "data" / "results"
     monkeypatch.setenv("COLORLIB_RESULTS", str(tmp_path))
-    assert results._results_folder() == tmp_path
+    assert results.results_folder() == tmp_path
     monkeypatch.setattr(results, "__file__", str(tmp_path / "site-packages" / "colorlib" / "results.py"))
     monkeypatch.chdir(tmp_path)
     assert results.repository() == tmp_path                          # installed without the repository

@@ -96,10 +96,10 @@ def test_colorized_name(name, expected):
 
 
 def test_shrink():
-    assert widgets.shrink(np.zeros((1000, 500, 3), np.uint8)).shape == (420, 210, 3)
+    assert widgets.shrink(np.zeros((1000, 500, 3), np.uint8), 420).shape == (420, 210, 3)
     small = np.full((9, 5, 3), 65535, np.uint16)
     assert widgets.shrink(small).dtype == np.uint8 and np.array_equal(widgets.shrink(small), np.full((9, 5, 3), 255))
-    assert widgets.shrink(np.zeros((1, 9000, 3), np.uint8)).shape == (1, 420, 3)
+    assert widgets.shrink(np.zeros((1, 9000, 3), np.uint8), 420).shape == (1, 420, 3)
 
 
 def test_image_html_escapes_and_keeps_the_pixels(photo):
