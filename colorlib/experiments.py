@@ -75,18 +75,20 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None):
     """Score {row name: function of {"L": (N, 1, h, w)} -> ab (N, 2, h', w')} on colour pictures of one size.
 
     Each picture goes the way a person's picture goes: L at full size, ab at the working size, `images.merge_chroma`. Returns
-    {row name: {metric: (n,) float64}}.
+    {row name: {metric: (n,) float64}}, LPIPS among them where its weights are at hand. The order is shuffled, so that a batch mixes classes.
     """
     scores = {name: [] for name in colorizers}
-    for start in train.track(range(0, len(dataset), batch_size), progress):
-        true = torch.stack([dataset[i]["rgb"] for i in range(start, min(start + batch_size, len(dataset)))])      # (N, 3, H, W) uint8
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).split(batch_size)
+    with_lpips = metrics.lpips_available()
+    for chosen in train.track(order, progress):
+        true = torch.stack([dataset[int(i)]["rgb"] for i in chosen])                                              # (N, 3, H, W) uint8
         L = lab.rgb_to_lab(true)[:, 0].numpy()                                                                    # (N, H, W)
         batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])}
         for name, colorizer in colorizers.items():
             ab = colorizer(batch).float().cpu().numpy()
             merged = [images.merge_chroma(one, chroma) for one, chroma in zip(L, ab)]
             pred = torch.from_numpy(np.stack(merged)).permute(0, 3, 1, 2)
-            scores[name].append(metrics.evaluate_pictures(pred, true))
+            scores[name].append(metrics.evaluate_pictures(pred, true) | ({"lpips": metrics.lpips(pred, true)} if with_lpips else {}))
     return {name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in scores.items()}
 
 
@@ -147,9 +149,14 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
         model, chapter = zoo.load(method.name, weights, device=device), method.notebook[:2]
         yield f"{method.name}: figure {draw_results(method, model, f'{chapter}_{method.name}_{size}')}"
         yield f"{method.name}: figure {draw_banner(method, model, f'{chapter}_{method.name}_{size}_banner')}"
-        table = results.table(method.name, METRICS, size=size)
+        table = results.table(method.name, table_metrics(method.name), size=size)
         yield f"{method.name}: table {write_table(method, size, table)}"
         yield table
+
+
+def table_metrics(name):
+    """The metrics of a method's table: METRICS, and LPIPS when some run could measure it."""
+    return (*METRICS, "lpips") if any(row.get("lpips") is not None for row in results.read(name)) else METRICS
 
 
 def write_table(method, size, table):
