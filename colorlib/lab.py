@@ -72,7 +72,10 @@ def map_to_gamut(lab, steps=14):
 
 
 def in_gamut(lab, tolerance=GAMUT_TOLERANCE):
-    """Which pixels of a tensor `(..., 3, H, W)` in Lab are sRGB colours. Returns bool `(..., H, W)`."""
+    """Which pixels in Lab are sRGB colours. lab: tensor `(..., 3, H, W)` or array `(..., 3)`. Returns bool, without the colour axis."""
+    if isinstance(lab, np.ndarray):
+        rgb = lab_to_rgb(lab, clip=False)
+        return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(-1)
     rgb = _lab_to_rgb(_as_float(lab, "lab", integers=False), clip=False)
     return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(-3)
 

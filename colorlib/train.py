@@ -14,6 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 SIZES = ("smoke", "class", "paper")
+SAVE_SECONDS = 60       # a run in one process loses at most this much work
 
 
 def size():
@@ -106,7 +107,7 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
     feed = data.batches(dataset, batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
                         rank=fabric.global_rank, world=fabric.world_size)
     bar = track(None, progress if fabric.is_global_zero else False, total=steps, initial=done)
-    start = time.monotonic() - seconds
+    start, saved = time.monotonic() - seconds, time.monotonic()
     for i, batch in enumerate(feed, done + 1):
         losses = step(fabric.to_device(batch))
         totals = {name: totals.get(name, 0.0) + value.detach().double() for name, value in losses.items()} | {"count": totals.get("count", 0) + 1}
@@ -119,7 +120,9 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
                 with open(run / "log.jsonl", "a") as file:
                     file.write(json.dumps(row | {"seconds": round(time.monotonic() - start, 2)}) + "\n")
         bar.update()
-        if run is not None and (i % save_every == 0 or i == steps):
+        overdue = fabric.world_size == 1 and time.monotonic() - saved > SAVE_SECONDS      # several processes must agree, so they only count
+        if run is not None and (i % save_every == 0 or i == steps or overdue):
+            saved = time.monotonic()
             save_checkpoint(run, step, i, totals, log, time.monotonic() - start, tag, fabric)
     bar.close()
     return log

@@ -160,6 +160,24 @@ def test_inception_embedding_has_a_background_class(monkeypatch):
     assert count(embedding.network) == 55_843_464
 
 
+def test_inception_loads_real_weights_from_a_file(monkeypatch, tmp_path):
+    """timm's own loading code, from a local file in the layout of its download."""
+    import timm
+    from safetensors.torch import save_file
+    source = timm.create_model("inception_resnet_v2", pretrained=False).eval()
+    torch.nn.init.normal_(source.classif.weight, std=0.1)
+    save_file({name: value.half().contiguous() for name, value in source.state_dict().items()}, tmp_path / "inception.safetensors")
+    monkeypatch.setenv("COLORLIB_INCEPTION", str(tmp_path / "inception.safetensors"))
+    extractor = koala.build_extractor(replace(koala.FAITHFUL, extractor_size=96))
+    gray = torch.rand(1, 1, 96, 96)
+    with torch.no_grad():
+        expected = source.half().float()(2 * gray.expand(-1, 3, -1, -1) - 1)
+    assert torch.allclose(extractor(gray)[:, 1:], expected, atol=1e-3) and extractor(gray)[0, 0] == 0
+    monkeypatch.setenv("COLORLIB_INCEPTION", str(tmp_path / "gone.safetensors"))
+    with pytest.raises(FileNotFoundError, match="COLORLIB_INCEPTION"):
+        koala.build_extractor(koala.FAITHFUL)
+
+
 def test_inception_without_network_says_what_to_do(monkeypatch, tmp_path):
     import timm
     monkeypatch.setattr(timm, "create_model", lambda *args, **options: (_ for _ in ()).throw(OSError("no route")))

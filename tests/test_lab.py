@@ -127,6 +127,7 @@ def test_map_to_gamut_leaves_real_colours_alone():
     inside = lab.rgb_to_lab(torch.rand(2, 3, 16, 16))
     mapped, reduction = lab.map_to_gamut(inside)
     assert torch.equal(mapped, inside) and reduction.max() == 0
+    assert lab.in_gamut(np.array([[50.0, 200.0, 0.0], [50.0, 0.0, 0.0]])).tolist() == [False, True]
     array, moved = lab.map_to_gamut(np.array([[50.0, 200.0, 0.0], [50.0, 0.0, 0.0]]))
     assert array.shape == (2, 3) and moved.shape == (2, 1) and moved[0] > 100 and moved[1] == 0
 

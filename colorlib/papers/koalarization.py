@@ -8,6 +8,7 @@ Variants. FAITHFUL keeps the released code: TensorFlow's one-sided padding, chro
 neighbour, no normalisation. FIXED upsamples bilinearly and puts the last convolution after the last upsampling, with the same parameters.
 The released text says the encoder ends in 512 maps; code and diagram say 256, and so do we. No weights were ever published.
 """
+import os
 from dataclasses import dataclass, replace
 
 import torch
@@ -111,15 +112,19 @@ class InceptionEmbedding(nn.Module):
     """Frozen Inception-ResNet-v2 (timm, ImageNet): grey `(N, 1, H, W)` in [0, 1] -> logits `(N, 1001)`.
 
     timm dropped TF-slim's background class; it comes back as a zero in front, so the fusion has the paper's width and parameter count.
-    Raises ConnectionError when the weights can neither be found nor downloaded.
+    timm downloads the weights once and keeps them; COLORLIB_INCEPTION names a file (.safetensors) to use instead. Raises FileNotFoundError
+    when that file is not there and ConnectionError when the weights can neither be found nor downloaded.
     """
 
     def __init__(self, size=299, classes=1001, pretrained=True):
         super().__init__()
-        import timm
+        import timm      # here, because only this extractor needs it
         self.size, self.background = size, classes - 1000
+        file = os.environ.get("COLORLIB_INCEPTION")
+        if pretrained and file and not os.path.exists(file):
+            raise FileNotFoundError(f"{file}, named by COLORLIB_INCEPTION, does not exist: correct the path or unset the variable.")
         try:
-            self.network = timm.create_model("inception_resnet_v2", pretrained=pretrained)
+            self.network = timm.create_model("inception_resnet_v2", pretrained=pretrained, pretrained_cfg_overlay={"file": file} if file else None)
         except Exception as error:
             raise ConnectionError("The Inception-ResNet-v2 weights could not be downloaded: connect once so that timm can store them, "
                                   "or use extractor='grey_classifier', which needs no download.") from error
