@@ -195,3 +195,15 @@ def test_make_step_trains_the_classifier_and_needs_labels(tmp_path):
     assert step(next(data.batches(data.Packed(rgb, ids), 4, steps=1)))["mse"] > 0
     with pytest.raises(ValueError, match="labels"):
         koala.make_step(SMALL, fabric, data.Packed(rgb, ids), progress=False)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_and_colorizing_on_a_gpu():
+    fabric = train.make_fabric("cuda", devices=1)
+    step = koala.Step(SMALL, fabric)
+    batch = fabric.to_device({"rgb": torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)})
+    assert all(torch.isfinite(step(batch)["loss"]) for _ in range(3))
+    model, L = step.result(), torch.rand(2, 1, 32, 32) * 100
+    on_gpu = koala.colorize(model, {"L": L.cuda()}).cpu()
+    assert torch.allclose(on_gpu, koala.colorize(model.cpu(), {"L": L}), atol=0.5)
