@@ -58,7 +58,10 @@ def track(items, progress=None, **options):
 
 
 def moving_average(module, decay=0.999):
-    """A running average of a module's weights, over about 1 / (1 - decay) updates (Polyak averaging); call `.update_parameters(module)` after every step, use `.module`."""
+    """A running average of a module's weights over about 1 / (1 - decay) updates (Polyak averaging).
+
+    Call `.update_parameters(module)` after every step; `.module` holds the average.
+    """
     averaged = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
     return torch.optim.swa_utils.AveragedModel(module, multi_avg_fn=averaged, use_buffers=True)
 

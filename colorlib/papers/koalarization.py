@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import lab, train
+from colorlib import lab, results, train
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,7 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
     classifier = ClassifierStep(config, fabric)
     crop = config.image_size if dataset[0]["rgb"].shape[-1] > config.image_size else None
     train.fit(classifier, dataset, steps=config.classifier_steps, batch_size=2 * config.batch_size, fabric=fabric, seed=config.seed, crop=crop,
-              run=run and f"{run}/classifier", progress=progress)
+              run=run and f"{run}/classifier", tag=results.config_hash(config), progress=progress)
     return Step(config, fabric, classifier.average.module, compile=compile)
 
 
