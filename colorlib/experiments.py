@@ -7,6 +7,8 @@ import torch
 
 from colorlib import data, figures, images, lab, metrics, results, train, zoo
 from colorlib.data.sources import resize
+from colorlib.files import write_atomic
+from colorlib.progress import track
 
 METRICS = ("psnr", "ssim", "de2000", "ab_rmse", "colorfulness_ratio", "l_drift")
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
@@ -80,7 +82,7 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None):
     scores = {name: [] for name in colorizers}
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).split(batch_size)
     with_lpips = metrics.lpips_available()
-    for chosen in train.track(order, progress):
+    for chosen in track(order, progress):
         true = torch.stack([dataset[int(i)]["rgb"] for i in chosen])                                              # (N, 3, H, W) uint8
         L = lab.rgb_to_lab(true)[:, 0].numpy()                                                                    # (N, H, W)
         batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])}
@@ -114,7 +116,8 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     for variant, colorizer in method.papers.variants(model).items():
         colorizers[variant] = lambda batch, colorizer=colorizer: colorizer({"L": batch["L"].to(place)})
     summaries = {row: metrics.summarize(scores) for row, scores in evaluate(colorizers, dataset, model.config.image_size, progress=progress).items()}
-    source = zoo.read_sidecar(weights or zoo.weights_file(name, size)) if (weights or zoo.weights_file(name, size).exists()) else {}
+    file = Path(weights or zoo.weights_file(name, size))
+    source = zoo.read_sidecar(file) if file.exists() else {}
     shared = {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset)), "n": len(dataset)}
     trained = {key: source.get(key) for key in ("seed", "steps", "batch", "minutes")} | {"config_hash": results.config_hash(model.config)}
     if write:
@@ -127,11 +130,10 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
 
 def summary_table(summaries, metric_names=METRICS):
     """{row name: summary} -> Markdown."""
-    heads = [results.METRICS.get(m, (m, 2, ""))for m in metric_names]
-    lines = ["| row | " + " | ".join(f"{head} {arrow}".strip() for head, _, arrow in heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    lines += [f"| {row} | " + " | ".join(f"{summary[m]:.{digits}f}" for m, (_, digits, _) in zip(metric_names, heads)) + " |"
-              for row, summary in summaries.items()]
-    return "\n".join(lines)
+    heads = {metric: results.METRICS.get(metric, (metric, 2, "")) for metric in metric_names}
+    lines = [["row", *(f"{heading} {arrow}".strip() for heading, _, arrow in heads.values())]]
+    lines += [[row, *(results.cell(summary[metric], decimals) for metric, (_, decimals, _) in heads.items())] for row, summary in summaries.items()]
+    return results.markdown(lines)
 
 
 def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
@@ -147,8 +149,9 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
         yield f"{method.name}: measuring {weights}"
         evaluate_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
         model, chapter = zoo.load(method.name, weights, device=device), method.notebook[:2]
-        yield f"{method.name}: figure {draw_results(method, model, f'{chapter}_{method.name}_{size}')}"
-        yield f"{method.name}: figure {draw_banner(method, model, f'{chapter}_{method.name}_{size}_banner')}"
+        painted, name_of = paint_photos(method, model), f"{chapter}_{method.name}_{size}"
+        yield f"{method.name}: figure {draw_results(method, model, painted, name_of)}"
+        yield f"{method.name}: figure {draw_banner(method, model, painted, f'{name_of}_banner')}"
         table = results.table(method.name, table_metrics(method.name), size=size)
         yield f"{method.name}: table {write_table(method, size, table)}"
         yield table
@@ -162,7 +165,7 @@ def table_metrics(name):
 def write_table(method, size, table):
     """Put a method's table into `<name>-<size>.md` beside its rows and, at class size, all methods' tables into the README. Returns the file."""
     path = results.results_folder() / f"{method.name}-{size}.md"
-    results.write_atomic(path, f"{method.paper}, {size} size\n\n{table}\n".encode())
+    write_atomic(path, f"{method.paper}, {size} size\n\n{table}\n".encode())
     readme = results.repository() / "README.md"
     if size == "class" and path.parent == results.repository() / "data" / "results" and readme.exists():
         tables = [path.parent / f"{name}-class.md" for name in zoo.METHODS]
@@ -170,21 +173,20 @@ def write_table(method, size, table):
     return path
 
 
-def draw_results(method, model, name, side=224):
-    """The figure every paper shares, on scikit-image's photographs: grey, each variant, truth. Returns the file written."""
-    return save_grid(name, paint_photos(method, model, side), columns=["input", *method.papers.variants(model), "target"])
+def draw_results(method, model, painted, name):
+    """The figure every paper shares, from `paint_photos`: grey, each variant, truth. Returns the file written."""
+    return save_grid(name, painted, columns=["input", *method.papers.variants(model), "target"])
 
 
-def draw_banner(method, model, name, side=224):
+def draw_banner(method, model, painted, name):
     """Three rows of small pictures: what the network is given, what it paints, the truth. Returns the file written."""
-    painted = paint_photos(method, model, side)
     variant = next(iter(method.papers.variants(model)))
     rows = [{str(i): row[key] for i, row in enumerate(painted)} for key in ("input", variant, "target")]
     columns = [str(i) for i in range(len(painted))]
     return save_grid(name, rows, columns=columns, titles=dict.fromkeys(columns, ""), row_titles=["given", "painted", "truth"])
 
 
-def paint_photos(method, model, side):
+def paint_photos(method, model, side=224):
     """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares."""
     true = [resize(rgb, side) for _, rgb in data.sample_photos(PHOTOS)]
     L = [lab.rgb_to_lab(rgb)[..., 0] for rgb in true]

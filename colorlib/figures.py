@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from cycler import cycler
 
+from colorlib.files import write_atomic
 from colorlib.lab import in_gamut, lab_to_rgb, rgb_to_lab
-from colorlib.results import repository, write_atomic
+from colorlib.results import repository
 
 WIDTH = 8.0                 # inches
 DPI = 100                   # so figures are 800 px wide, which fits a notebook's column

@@ -5,7 +5,6 @@ A network predicts colour at its own small size; `merge_chroma` puts that colour
 """
 import io
 import os
-import secrets
 import warnings
 import zlib
 from pathlib import Path
@@ -16,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms
 
+from colorlib.files import write_atomic
 from colorlib.lab import GAMUT_TOLERANCE, lab_to_rgb, map_to_gamut, rgb_to_lab
-from colorlib.reading import READ_FORMATS, SRGB, Picture, split_channels, open_image  # noqa: F401
+from colorlib.reading import READ_FORMATS, SRGB, Picture, open_image, split_channels, to_8bit  # noqa: F401
 
 STRIP_PIXELS = 1 << 18       # pixels in work at a time, so that memory does not grow with the picture
 MAX_ASPECT = 4               # longest side of a network's input, in units of `size`
@@ -71,14 +71,17 @@ def save_image(path, rgb, like=None, overwrite=True):
         data = _encode_tiff(rgb, exif) if kind == "TIFF" else _encode(rgb, kind, exif)
     except (OSError, ValueError) as error:                     # such as WebP's limit of 16383 pixels a side
         raise ValueError(f"{path} cannot be written as {kind} ({error}): save it as PNG.") from error
-    _write_atomically(os.path.realpath(path), data)
+    try:
+        write_atomic(os.path.realpath(path), data)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}): check the folder and the disk.") from error
     return path
 
 
 def _to_depth(values, depth):
     if values.dtype == depth:
         return values
-    return values * np.uint16(257) if depth == np.uint16 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return values * np.uint16(257) if depth == np.uint16 else to_8bit(values)
 
 
 def _srgb_profile():
@@ -107,20 +110,6 @@ def _encode_tiff(rgb, exif):
     tags.update({256: width, 257: height, 258: (8 * rgb.itemsize,) * channels, 259: 8, 262: 2, 273: 0, 277: channels,
                  278: height, 279: len(data), 284: 1, 34675: _srgb_profile()} | ({338: 2} if channels == 4 else {}))
     return tags.tobytes()[6:] + data                           # Pillow counts StripOffsets from the end of the tags
-
-
-def _write_atomically(path, data):
-    """Through a second file in the same folder, so that a crash or a full disk never leaves half a picture."""
-    draft = Path(path).with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with open(draft, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ValueError(f"{path} cannot be written ({error.strerror}): check the folder and the disk.") from error
 
 
 def colorized_name(name):

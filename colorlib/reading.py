@@ -57,12 +57,17 @@ class Picture:
 
     def _repr_png_(self):
         """What a notebook shows."""
-        return cv2.imencode(".png", (self.rgb if self.rgb.dtype == np.uint8 else (self.rgb >> 8).astype(np.uint8))[..., ::-1])[1].tobytes()
+        return cv2.imencode(".png", to_8bit(self.rgb)[..., ::-1])[1].tobytes()
 
     @property
     def is_gray(self):
         """Whether red, green and blue are equal in every pixel."""
         return bool((self.rgb[..., :1] == self.rgb[..., 1:]).all())
+
+
+def to_8bit(values):
+    """uint16 -> uint8, rounded to the nearest level; uint8 stays."""
+    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def open_image(source, max_pixels=MAX_PIXELS):

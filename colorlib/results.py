@@ -12,14 +12,14 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
-import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+
+from colorlib.files import write_atomic
 
 COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
            "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
@@ -136,22 +136,6 @@ def latest(name, best=None, **where):
     return list(chosen.values())
 
 
-def write_atomic(path, content):
-    """Write bytes so that a reader sees the old file or the new one, never half of it. Keeps the file's permissions."""
-    path = Path(path)
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, scratch)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
 # ---------------------------------------------------------------- tables
 
 def table(name, metrics, rows=None, published=True, split=None, columns=(), bold=False, **where):
@@ -170,16 +154,16 @@ def table(name, metrics, rows=None, published=True, split=None, columns=(), bold
         systems = [named[row.lower()] for row in rows]
     if len({system["ours"].get("dataset") for system in systems if system["ours"]}) > 1:
         columns = dict.fromkeys(("dataset", *columns))      # or two rows of one system would look alike
-    grid = [["system", *(_cell(system["label"]) for system in systems)]]
-    grid += [[column, *(_cell(system["ours"].get(column)) for system in systems)] for column in columns]
+    grid = [["system", *(cell(system["label"]) for system in systems)]]
+    grid += [[column, *(cell(system["ours"].get(column)) for system in systems)] for column in columns]
     for metric in metrics:
         heading, decimals, arrow = METRICS.get(metric.lower(), (metric, 2, ""))
         sides = {side: [system[side].get(metric) for system in systems] for side in ("paper", "ours")}
         for side, values in sides.items():
             if (any(x is not None for x in values) if side == "paper" else metric.lower() not in HUMAN):
                 best = _best(values, arrow) if bold else None
-                grid.append([f"{heading} {arrow}".strip() + f" ({side})", *(_cell(x, decimals, best) for x in values)])
-    return _markdown(zip(*grid))
+                grid.append([f"{heading} {arrow}".strip() + f" ({side})", *(cell(x, decimals, best) for x in values)])
+    return markdown(zip(*grid))
 
 
 def user_study_table(name="koalarization_user_study"):
@@ -193,8 +177,8 @@ def user_study_table(name="koalarization_user_study"):
         found = {(row["metric"], row["split"]): row for row in published if row["system"] == system}
         found = [found.get(key) for key in wanted]
         cells = [row and ("about " if row.get("note") == "about" else "") + f"{row['value']:g}" for row in found]
-        lines.append([system, *map(_cell, cells), "; ".join(dict.fromkeys(row["source"] for row in found if row))])
-    return _markdown(lines)
+        lines.append([system, *map(cell, cells), "; ".join(dict.fromkeys(row["source"] for row in found if row))])
+    return markdown(lines)
 
 
 def show(markdown):
@@ -247,7 +231,8 @@ def _published_numbers(name, metrics, split):
     return numbers
 
 
-def _cell(value, decimals=None, best=None):
+def cell(value, decimals=None, best=None):
+    """A table cell: the number with its decimals, bold when it equals `best`, an em dash for None."""
     if value is None:
         return "—"
     if decimals is None or isinstance(value, str):
@@ -261,7 +246,8 @@ def _best(values, arrow):
     return {"↑": max, "↓": min}[arrow](values) if arrow and values else None
 
 
-def _markdown(lines):
+def markdown(lines):
+    """Lines of cells, the heading first -> a Markdown table."""
     head, *body = map(list, lines)
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+
+from colorlib.progress import track
 
 SIZES = ("smoke", "class", "paper")
 SAVE_SECONDS = 60       # a run in one process loses at most this much work
@@ -25,11 +26,22 @@ def size():
     return chosen
 
 
+def pick_device(device="auto"):
+    """ "auto" (a GPU when there is one), or any torch device name. Raises ValueError for a GPU that is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device("cuda" if device == "gpu" else device)
+    except RuntimeError:
+        raise ValueError(f"{device!r} is not a device: use auto, cpu or cuda.") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("No CUDA device is visible: use device='cpu', or check the driver with `nvidia-smi`.")
+    return chosen
+
+
 def make_fabric(device="auto", devices="auto", precision=None, strategy="auto", nodes=1):
     """A Lightning Fabric for `fit`: device "auto", "cpu" or "cuda"; precision "32-true" or "bf16-mixed" (default: bf16 on a GPU that has it)."""
-    on_gpu = device in ("auto", "cuda", "gpu") and torch.cuda.is_available()
-    if device in ("cuda", "gpu") and not on_gpu:
-        raise ValueError("No CUDA device is visible: pass device='cpu' or check the driver with `nvidia-smi`.")
+    on_gpu = pick_device(device).type == "cuda"
     if precision is None:
         precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
     if not on_gpu and devices == "auto":
@@ -49,12 +61,6 @@ def prepare(fabric, module, optimizer, compile=False):
     """Put a module on the device in channels_last (faster convolutions), compile it when asked, and hand both to Fabric."""
     module = module.to(memory_format=torch.channels_last)
     return fabric.setup(torch.compile(module) if compile else module, optimizer)
-
-
-def track(items, progress=None, **options):
-    """A progress bar (tqdm) over `items`. progress: True, False, or None for "unless outputs are being recorded", so that notebooks store none."""
-    recorded = "PYTEST_CURRENT_TEST" in os.environ
-    return tqdm(items, disable=recorded if progress is None else not progress, leave=False, **options)
 
 
 def moving_average(module, decay=0.999):

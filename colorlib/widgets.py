@@ -6,6 +6,7 @@ control works from the keyboard.
 """
 import base64
 import html
+import io
 import threading
 import warnings
 from pathlib import Path
@@ -86,7 +87,7 @@ def shrink(rgb, side=PREVIEW_SIDE):
     if scale < 1:
         size = [max(1, round(n * scale)) for n in rgb.shape[1::-1]]
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    return rgb if rgb.dtype == np.uint8 else ((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return images.to_8bit(rgb)
 
 
 def image_html(rgb, alt, kind=".png", caption=""):
@@ -162,10 +163,7 @@ class PhotoDrop(VBox):
     def show_photo(self, source, name):
         """Colour `source` (bytes or a path) and show it; the name to save under is made from the file's `name`."""
         def work():
-            try:
-                self.picture = zoo.colorize(source, self.method, **self.conditions)
-            except ValueError as error:      # an upload has a name, which the reader of its bytes cannot know
-                raise ValueError(str(error).replace("The picture in memory", name)) from None
+            self.picture = zoo.colorize(source, self.method, **self.conditions)
             self.view.value, self.name.value = compare_html(self.picture), images.colorized_name(name)
             return f"{name} is coloured by {self.method}: compare, then save it."
         self._run(work, f"Colouring {name} ...")
@@ -186,7 +184,9 @@ class PhotoDrop(VBox):
         if change["new"]:
             file = change["new"][0]
             self.upload.value = ()                           # so that the same file can be chosen again
-            self.show_photo(bytes(file["content"]), file["name"])
+            content = io.BytesIO(file["content"])
+            content.name = file["name"]                      # what an error will call it
+            self.show_photo(content, file["name"])
 
     def _on_path(self, change):
         if path := change["new"].strip():

@@ -14,6 +14,8 @@ import safetensors.torch
 import torch
 
 from colorlib import images, results
+from colorlib.files import write_atomic
+from colorlib.train import pick_device
 
 CONDITIONS = ("hints", "caption", "reference")      # what a person can add to the grey picture
 
@@ -50,8 +52,8 @@ def get(name):
 # ---------------------------------------------------------------- weights
 
 def weights_folder():
-    """Where weights are read and written: COLORLIB_WEIGHTS, else `data/weights` beside the package."""
-    return Path(os.environ.get("COLORLIB_WEIGHTS") or Path(__file__).parents[1] / "data" / "weights")
+    """Where weights are read and written: COLORLIB_WEIGHTS, else `data/weights` of the repository."""
+    return Path(os.environ.get("COLORLIB_WEIGHTS") or results.repository() / "data" / "weights")
 
 
 def weights_file(name, size="class"):
@@ -69,8 +71,8 @@ def save_weights(model, name, path, info):
     tensors = {key: (value.half() if value.is_floating_point() else value).contiguous().cpu() for key, value in model.state_dict().items()}
     content = safetensors.torch.save(tensors)
     sidecar = {"method": name, "config": asdict(model.config)} | info | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    results.write_atomic(path, content)
-    results.write_atomic(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
+    write_atomic(path, content)
+    write_atomic(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
 
 
 def read_sidecar(path):
@@ -117,19 +119,6 @@ def _load(name, path, stamp, device):
 
 def _as_tuples(value):
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
-
-
-def pick_device(device="auto"):
-    """ "auto" (a GPU when there is one), or any torch device name. Raises ValueError for a GPU that is not there."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"{device!r} is not a device: use auto, cpu or cuda.") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("No CUDA device is visible: use device='cpu', or check the driver with `nvidia-smi`.")
-    return chosen
 
 
 # ---------------------------------------------------------------- colorize

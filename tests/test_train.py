@@ -148,6 +148,8 @@ def test_bf16_and_compile_flags(fabric):
     bf16 = train.make_fabric("cpu", precision="bf16-mixed")
     log = fit(TinyStep(bf16, dropout=0), bf16, steps=50)
     assert log[-1]["loss"] < log[0]["loss"]
+    with pytest.raises(ValueError, match="not a device"):
+        train.make_fabric("quantum")
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="No CUDA device"):
             train.make_fabric("cuda")

@@ -243,5 +243,5 @@ def test_every_control_has_a_label_and_no_output_widget_is_used():
 
 def test_a_bad_upload_is_called_by_its_name():
     drop = widgets.PhotoDrop()
-    drop.show_photo(b"not a picture at all", "holiday.docx")
+    upload(drop, "holiday.docx", b"not a picture at all")
     assert "holiday.docx" in drop.message.value and "memory" not in drop.message.value

@@ -13,7 +13,7 @@ import urllib.request
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from tqdm.auto import tqdm
+from colorlib.progress import track
 
 MAX_BYTES = 4 << 30             # what nobody expects to be larger
 CHUNK = 1 << 20
@@ -97,8 +97,7 @@ def _fetch(url, path, sha256, size, max_bytes, progress):
             raise _WrongFile(f"{_page(response, path)}has {total:,} bytes instead of {size:,}")
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         version.write_text(tag) if tag and not tag.startswith("W/") else version.unlink(missing_ok=True)
-        hidden = progress is False or progress is None and "PYTEST_CURRENT_TEST" in os.environ
-        bar = tqdm(total=total, initial=done, unit="B", unit_scale=True, desc=path.name, leave=False, disable=hidden)
+        bar = track(None, progress, total=total, initial=done, unit="B", unit_scale=True, desc=path.name)
         with open(partial, "ab" if resumed else "wb") as file, bar:
             while chunk := response.read(CHUNK):
                 if not done and _is_page(chunk) and not _is_page_name(path):

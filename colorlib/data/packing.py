@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from colorlib.files import write_atomic
+
 
 @dataclass
 class Report:
@@ -109,9 +111,7 @@ def remember(path, found):
     again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
-            json.dump(found, file)
-        os.replace(file.name, path)
+        write_atomic(path, json.dumps(found).encode())
     except OSError:
         pass
 

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
 
-from colorlib.lab import rgb_to_lab
 from colorlib.data.packing import Report, cache_path, remember
-from colorlib.reading import CAMERA_RAW, READ_FORMATS, open_image
+from colorlib.lab import rgb_to_lab
+from colorlib.progress import track
+from colorlib.reading import CAMERA_RAW, READ_FORMATS, open_image, to_8bit
 
 # A bound on the 99th percentile of chroma, in CIE units. Below it lie 122 of 4,367 Imagenette photos: black-and-white
 # ones, or grey things on grey. A bound on the mean (2, say) drops 191 of them, red toys on grey lakes and orange saws
@@ -73,8 +73,7 @@ def decode(source):
     """A path or binary file -> `(H, W, 3)` uint8; 16 bits are rounded to 8 and transparent parts shown on white. Raises
     ValueError."""
     picture = open_image(source)
-    rgb, alpha = (x if x is None or x.dtype == np.uint8 else ((x.astype(np.uint32) + 128) // 257).astype(np.uint8)
-                  for x in (picture.rgb, picture.alpha))
+    rgb, alpha = (None if x is None else to_8bit(x) for x in (picture.rgb, picture.alpha))
     if alpha is None or alpha.min() == 255:
         return rgb
     alpha = alpha[..., None].astype(np.uint32)
@@ -222,7 +221,7 @@ def sort_out(name, sample, report):
 def run_in_order(work, items, threads=None, total=None):
     """Yield (item, work(item)) in order, computed by a few threads that stay a few items ahead, with a progress bar."""
     threads = threads or min(8, os.cpu_count() or 1)
-    bar = tqdm(total=total, unit="picture", leave=False, disable="PYTEST_CURRENT_TEST" in os.environ)
+    bar = track(total=total, unit="picture")
     with ThreadPoolExecutor(threads) as pool, bar:
         ahead = deque()
         for item in items:
