@@ -35,11 +35,11 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     run: folder for log and checkpoints (default `runs/<name>-<size>`); an interrupted run goes on from there. save: where the weights go (default: into run).
     """
     size = size or train.size()
-    paper = zoo.get(name).papers
+    paper, presets = zoo.get(name).papers, zoo.get(name).presets
     changes = {"steps": steps, "batch_size": batch_size, "seed": seed}
-    config = replace(paper.PRESETS[size], **{key: value for key, value in changes.items() if value is not None})
+    config = replace(presets[size], **{key: value for key, value in changes.items() if value is not None})
     spec = spec or ("scenes" if size == "smoke" else "imagenette")
-    dataset = open_dataset(spec, config.image_size if spec == "scenes" else round(ZOOM * config.image_size))
+    dataset = open_dataset(spec, config.image_size if spec == "scenes" else getattr(config, "working_size", round(ZOOM * config.image_size)))
     crop = None if spec == "scenes" else config.image_size
     run = Path(run or f"runs/{name}-{size}")
     fabric = train.make_fabric(device, devices, precision)

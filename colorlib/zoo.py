@@ -35,10 +35,23 @@ class Method:
         """The paper's module, imported on first use."""
         return importlib.import_module(f"colorlib.papers.{self.module}")
 
+    @property
+    def presets(self):
+        """{size: Config}; a module with several methods lists theirs in `VARIANTS`."""
+        return getattr(self.papers, "VARIANTS", {}).get(self.name) or self.papers.PRESETS
+
+
+IMAGENETTE = "Imagenette (ImageNet photographs): non-commercial research and education"
+HINTS = "04_hint_unet.ipynb"
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
-           data_licence="Imagenette (ImageNet photographs): non-commercial research and education"),
+           data_licence=IMAGENETTE),
+    Method("hscau", "Team 6 2022, HSCAU-Net as released (two spatial gates)", "hscau", HINTS, ("hints",), IMAGENETTE),
+    Method("hscau_named", "HSCAU-Net as named (channel, spatial and hint gate)", "hscau", HINTS, ("hints",), IMAGENETTE),
+    Method("unet", "Ronneberger et al. 2015, U-Net (arXiv 1505.04597), HSCAU-Net's trunk without gates", "hscau", HINTS, ("hints",), IMAGENETTE),
+    Method("attunet", "Oktay et al. 2018, Attention U-Net (arXiv 1804.03999) on the same trunk", "hscau", HINTS, ("hints",), IMAGENETTE),
+    Method("hintnet", "colorlib's own hint network: any number of hints", "hscau", HINTS, ("hints",), IMAGENETTE),
 )}
 
 
@@ -166,7 +179,7 @@ def count_parameters(name):
     """Parameters of each network at paper size, {network: count}; frozen ones say so. Nothing is allocated."""
     paper = get(name).papers
     with torch.device("meta"):
-        networks = paper.networks(paper.PRESETS["paper"])
+        networks = paper.networks(get(name).presets["paper"])
     return {part: sum(p.numel() for p in network.parameters()) for part, network in networks.items()}
 
 
