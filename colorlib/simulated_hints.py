@@ -22,7 +22,7 @@ FRACTIONS = (0.005, 0.01, 0.03, 0.05)                       # of pixels hinted
 DENSE = (0.03, 0.01, 0.005)                                 # HSCAU-Net's training densities, one drawn a picture (`transform.py`)
 ZHANG_STOP, ZHANG_SIZES = 1 / 8, 9                          # after each hint stop with this probability; sides 1..9 (`util.py`)
 ICOLORIT_MOST = 128                                         # 0..128 hints, each count equally likely (`train.py`)
-EVERY_MOST = 0.05                                           # (ours) of pixels hinted at the dense end
+EVERY_MOST = 0.03                                           # (ours) of pixels hinted at the dense end
 SCHEMES = ("dense", "zhang", "icolorit", "every_count", "none")
 
 

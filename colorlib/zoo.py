@@ -51,7 +51,7 @@ METHODS = {method.name: method for method in (
     Method("hscau_named", "HSCAU-Net as named (channel, spatial and hint gate)", "hscau", HINTS, ("hints",), IMAGENETTE),
     Method("unet", "Ronneberger et al. 2015, U-Net (arXiv 1505.04597), HSCAU-Net's trunk without gates", "hscau", HINTS, ("hints",), IMAGENETTE),
     Method("attunet", "Oktay et al. 2018, Attention U-Net (arXiv 1804.03999) on the same trunk", "hscau", HINTS, ("hints",), IMAGENETTE),
-    Method("hintnet", "colorlib's own hint network: any number of hints", "hscau", HINTS, ("hints",), IMAGENETTE),
+    Method("hintnet", "colorlib's own hint network: any number of hints", "hintnet", HINTS, ("hints",), IMAGENETTE),
 )}
 
 

@@ -7,10 +7,9 @@ after its `model.py`, `solver.py`, `data/transform.py`. The skip x of a level, w
 
 `released` is that code. Its name promises channel attention, but the class of that name is never used: both S are spatial, and all attention
 together is 792 of 31,039,066 parameters. `named` is what the name says: channel, spatial and hint gate. `unet` has the same trunk and no
-gate, `attunet` the additive gates of Oktay et al. 2018. `hintnet` (ours) is made for any number of hints: it is given, beside the hints,
-their colours spread over the picture by `propagate`, and learns only the correction.
+gate, `attunet` the additive gates of Oktay et al. 2018.
 
-Trained with 0.5 to 3 % of the pixels hinted, hundreds of clicks, the first four know nothing of a picture with five: see HINTNET's scheme.
+All are trained with 0.5 to 3 % of the pixels hinted, hundreds of clicks, so they know nothing of a picture with five: `hintnet.py` cures that.
 """
 from dataclasses import dataclass, replace
 
@@ -34,7 +33,7 @@ class Config:
     gates: str = "released"                 # "released": two spatial and the hint gate; "named": channel, spatial, hint; "additive"; "none"
     hint_resize: str = "bilinear"           # hints for the gates: "bilinear" (drops most), "antialias" (fades them), "mean" (ours: mean of the hints in a cell)
     width: int = 64                         # maps at full resolution; 2, 4, 8, 16 times as many below
-    spread: bool = False                    # (ours) propagated hints as input and as starting point of the output
+    start_grey: bool = False                # (ours) the last layer begins at grey, which saves a short training some hundred updates
     scheme: str = "dense"                   # training hints, see `simulated_hints.training_hints`
     l1_weight: float = 0.8
     ssim_weight: float = 0.2
@@ -53,9 +52,9 @@ RELEASED = Config()
 NAMED = replace(RELEASED, gates="named", hint_resize="mean")
 UNET = replace(RELEASED, gates="none")
 ATTUNET = replace(RELEASED, gates="additive")
-HINTNET = replace(NAMED, spread=True, scheme="every_count")
-SMALL = dict(width=16, one_cycle=3e-3, batch_size=16, steps=1_600, image_size=128, working_size=224, hint_resize="mean")
-TINY = dict(width=8, one_cycle=6e-3, batch_size=8, steps=150, image_size=64, working_size=64, average_decay=0.95, hint_resize="mean")
+OURS = dict(hint_resize="mean", start_grey=True)
+SMALL = OURS | dict(width=16, one_cycle=3e-3, batch_size=32, steps=3_200, image_size=64, working_size=224)
+TINY = OURS | dict(width=8, one_cycle=6e-3, batch_size=8, steps=150, image_size=64, working_size=64, average_decay=0.95)
 
 
 def presets(paper):
@@ -64,7 +63,7 @@ def presets(paper):
 
 
 PRESETS = presets(RELEASED)
-VARIANTS = {"hscau": PRESETS, "hscau_named": presets(NAMED), "unet": presets(UNET), "attunet": presets(ATTUNET), "hintnet": presets(HINTNET)}
+VARIANTS = {"hscau": PRESETS, "hscau_named": presets(NAMED), "unet": presets(UNET), "attunet": presets(ATTUNET)}
 
 
 # ---------------------------------------------------------------- gates
@@ -152,44 +151,6 @@ def resize_hints(hint_ab, hint_mask, level, how="mean"):
     return F.interpolate(hint_ab, size, mode="bilinear", antialias=how == "antialias", align_corners=False)
 
 
-# ---------------------------------------------------------------- colours spread without learning
-
-CELL = 2                                    # pixels a side; hints are spread at half resolution
-L_SIGMA, DISTANCE_POWER, FLOOR = 8.0, 1.5, 1e-3      # chosen on 24 training photographs, 10 to 1,500 hints
-
-
-@torch.no_grad()
-def propagate(L, hint_ab, hint_mask):
-    """Spread hints over pixels that are near and equally light: no learning. Returns (ab `(N, 2, H, W)`, nearness `(N, 1, H, W)` in (0, 1.1)).
-
-    Inverse-distance weighting (Shepard 1968) with a factor for lightness, as in the joint bilateral filter (Petschnigg et al. 2004):
-    w = (exp(-(L - L_hint)^2 / 2 sigma^2) + floor) / (d^2 + 1)^1.5, d in pixels. nearness is the cube root of the weights' sum, about 1 / d of the
-    nearest fitting hint. L `(N, 1, H, W)`, H and W even. Without a hint both are 0.
-    """
-    L, hint_ab, hint_mask = L.float(), hint_ab.float(), hint_mask.float()
-    count = F.avg_pool2d(hint_mask, CELL)                                                                        # (N, 1, h, w)
-    pooled = lambda x: F.avg_pool2d(x * hint_mask, CELL) / count.clamp_min(1e-12)
-    cell_ab, hint_L, cell_L = pooled(hint_ab), pooled(L), F.avg_pool2d(L, CELL)
-    height, width = count.shape[-2:]
-    rows, columns = torch.arange(height, device=L.device), torch.arange(width, device=L.device)
-    ab, nearness = torch.zeros_like(cell_ab), torch.zeros_like(count)
-    for i in range(len(L)):
-        y, x = count[i, 0].nonzero(as_tuple=True)                                                                # (n,)
-        if not len(y):
-            continue
-        values = torch.cat([cell_ab[i][:, y, x], torch.ones_like(hint_L[i][:, y, x])]).T                         # (n, 3)
-        across = (columns[:, None] - x).square()                                                                 # (w, n)
-        for band in rows.split(max(1, 2 ** 24 // (width * len(y)))):                                             # at most 64 MiB at a time
-            square = CELL ** 2 * ((rows[band][:, None] - y).square()[:, None] + across).float()                  # (k, w, n)
-            alike = (-(cell_L[i, 0, band][..., None] - hint_L[i, 0, y, x]).square() / (2 * L_SIGMA ** 2)).exp()
-            with torch.autocast(L.device.type, enabled=False):
-                sums = ((alike + FLOOR) * (square + 1).pow(-DISTANCE_POWER)) @ values                            # (k, w, 3)
-            ab[i][:, band] = (sums[..., :2] / sums[..., 2:]).permute(2, 0, 1)
-            nearness[i, 0, band] = sums[..., 2].pow(1 / 3)
-    up = lambda cells: F.interpolate(cells, scale_factor=CELL, mode="bilinear", align_corners=False)
-    return up(ab), up(nearness)
-
-
 # ---------------------------------------------------------------- the network
 
 class DoubleConv(nn.Sequential):
@@ -216,45 +177,60 @@ class Up(nn.Module):
         return self.conv(torch.cat([self.gate(skip, x, hint), x], 1))
 
 
+class Trunk(nn.Module):
+    """The U-Net without its last layer: `(N, channels, H, W)` and the hints for the gates -> `(N, width, H, W)`; H and W multiples of 16."""
+
+    def __init__(self, channels, config):
+        super().__init__()
+        self.hint_resize = config.hint_resize
+        widths = [config.width * 2 ** level for level in range(LEVELS + 1)]                     # 64 .. 1024
+        self.inc = DoubleConv(channels, widths[0])
+        self.down = nn.ModuleList(DoubleConv(widths[i], widths[i + 1]) for i in range(LEVELS))
+        self.up = nn.ModuleList(Up(widths[i + 1], config.gates) for i in reversed(range(LEVELS)))
+
+    def forward(self, x, hint_ab, hint_mask):
+        x, skips = self.inc(x), []                                                              # (N, 64, H, W)
+        for down in self.down:
+            skips.append(x)
+            x = down(F.max_pool2d(x, 2))                                                        # (N, 1024, H/16, W/16) at last
+        for level, up in zip(reversed(range(LEVELS)), self.up):
+            x = up(x, skips[level], encode(resize_hints(hint_ab, hint_mask, level, self.hint_resize)))
+        return x
+
+
+def encode(ab):
+    """CIE units -> OpenCV's 8-bit code of ab divided by 255, so that no hint reads 128 / 255."""
+    return (ab + CODE_ZERO) / CODE_RANGE
+
+
+def check_maps(L, hint_ab, hint_mask):
+    """Raise ValueError unless the three maps share a height and width that are multiples of 16."""
+    sizes = [tuple(x.shape[-2:]) for x in (L, hint_ab, hint_mask)]
+    if len(set(sizes)) > 1 or sizes[0][0] % 16 or sizes[0][1] % 16:
+        raise ValueError(f"L, hint_ab and hint_mask must share a height and width that are multiples of 16, not {sizes}: resize or pad them.")
+
+
 class HintUNet(nn.Module):
     """L `(N, 1, H, W)` in [0, 100], hint_ab `(N, 2, H, W)` in CIE units (0 where no hint is), hint_mask `(N, 1, H, W)` -> ab `(N, 2, H, W)`.
 
-    H and W multiples of 16; ab is not bounded. Inside, colours are coded like OpenCV's 8-bit Lab divided by 255, so no hint reads 128/255.
-    Raises ValueError for other sizes.
+    H and W multiples of 16; ab is not bounded. Raises ValueError for other sizes.
     """
 
     def __init__(self, config):
         super().__init__()
         self.config = config
-        widths = [config.width * 2 ** level for level in range(LEVELS + 1)]                     # 64 .. 1024
-        self.inc = DoubleConv(7 if config.spread else 4, widths[0])
-        self.down = nn.ModuleList(DoubleConv(widths[i], widths[i + 1]) for i in range(LEVELS))
-        self.up = nn.ModuleList(Up(widths[i + 1], config.gates) for i in reversed(range(LEVELS)))
-        self.to_ab = nn.Conv2d(widths[0], 2, 1)
-        if config.spread:
-            nn.init.zeros_(self.to_ab.weight)      # begin at the propagated hints
-            nn.init.zeros_(self.to_ab.bias)
+        self.trunk = Trunk(4, config)
+        self.to_ab = nn.Conv2d(config.width, 2, 1)
+        if config.start_grey:
+            nn.init.zeros_(self.to_ab.weight)
+            nn.init.constant_(self.to_ab.bias, CODE_ZERO / CODE_RANGE)
 
     def forward(self, L, hint_ab, hint_mask):
-        if L.shape[-2] % 16 or L.shape[-1] % 16 or L.shape[-2:] != hint_ab.shape[-2:] or L.shape[-2:] != hint_mask.shape[-2:]:
-            raise ValueError(f"L, hint_ab and hint_mask must share a height and width that are multiples of 16, not {tuple(L.shape[-2:])}, "
-                             f"{tuple(hint_ab.shape[-2:])} and {tuple(hint_mask.shape[-2:])}: resize or pad them.")
+        check_maps(L, hint_ab, hint_mask)
         hint_ab = hint_ab * hint_mask
-        given = [L / 100, (hint_ab + CODE_ZERO) / CODE_RANGE, hint_mask]
-        if self.config.spread:
-            spread, nearness = propagate(L, hint_ab, hint_mask)
-            given += [(spread + CODE_ZERO) / CODE_RANGE, nearness]
-        x = self.inc(torch.cat(given, 1))                                                       # (N, 64, H, W)
-        skips = []
-        for down in self.down:
-            skips.append(x)
-            x = down(F.max_pool2d(x, 2))                                                        # (N, 1024, H/16, W/16) at last
-        for level, up in zip(reversed(range(LEVELS)), self.up):
-            hint = (resize_hints(hint_ab, hint_mask, level, self.config.hint_resize) + CODE_ZERO) / CODE_RANGE
-            x = up(x, skips[level], hint)
+        x = self.trunk(torch.cat([L / 100, encode(hint_ab), hint_mask], 1), hint_ab, hint_mask)
         with torch.autocast(x.device.type, enabled=False):                                      # half precision would show in the colours
-            ab = self.to_ab(x.float()) * CODE_RANGE
-        return ab + spread if self.config.spread else ab - CODE_ZERO
+            return self.to_ab(x.float()) * CODE_RANGE - CODE_ZERO
 
 
 # ---------------------------------------------------------------- training
@@ -281,21 +257,26 @@ def hint_loss(ab, ab_true, config):
 
     L is copied from the input, so its SSIM is 1 and the second term is 0.2 (2 - SSIM_a - SSIM_b) / 3. Returns {"loss", "l1", "ssim"}.
     """
-    code = lambda ab: (ab.float() + CODE_ZERO) / CODE_RANGE
-    l1 = F.l1_loss(code(ab), code(ab_true))
+    ab, ab_true = encode(ab.float()), encode(ab_true)
+    l1 = F.l1_loss(ab, ab_true)
     if not config.ssim_weight:
         return {"loss": config.l1_weight * l1, "l1": l1}
-    ssim = (1 + 2 * mean_ssim(code(ab), code(ab_true))) / 3
+    ssim = (1 + 2 * mean_ssim(ab, ab_true)) / 3
     return {"loss": config.l1_weight * l1 + config.ssim_weight * (1 - ssim), "l1": l1, "ssim": ssim}
+
+
+def lab_of(rgb):
+    """uint8 or [0, 1] rgb `(N, 3, H, W)` -> L `(N, 1, H, W)`, ab `(N, 2, H, W)`."""
+    return lab.rgb_to_lab(rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb).split([1, 2], 1)
 
 
 class Step:
     """One update of a hint U-Net: true colours give the hints, the network gives the rest."""
 
-    def __init__(self, config, fabric, parts=1, compile=False):
+    def __init__(self, config, fabric, network=HintUNet, parts=1, compile=False):
         self.config, self.fabric, self.parts = config, fabric, parts
         train.seed_everything(config.seed)
-        model = HintUNet(config)
+        model = network(config)
         if config.one_cycle:
             optimizer = torch.optim.AdamW(model.parameters(), config.one_cycle, weight_decay=0.01)
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.one_cycle, total_steps=config.steps + 1, pct_start=0.15)
@@ -310,8 +291,7 @@ class Step:
         return max(stage for stage in self.config.schedule if stage[0] * self.config.epoch <= update)[1]
 
     def losses(self, batch):
-        rgb = batch["rgb"].float() / 255 if batch["rgb"].dtype == torch.uint8 else batch["rgb"]
-        L, ab = lab.rgb_to_lab(rgb).split([1, 2], 1)
+        L, ab = lab_of(batch["rgb"])
         hint_ab, hint_mask = training_hints(ab, self.config.scheme)
         return hint_loss(self.model(L, hint_ab, hint_mask), ab, self.config)
 
@@ -326,7 +306,7 @@ class Step:
         return losses
 
     def result(self):
-        """The trained `HintUNet`."""
+        """The trained network."""
         return (self.average.module if self.average is not None else self.model.module).eval()
 
 
@@ -365,9 +345,9 @@ def networks(config):
     return {"U-Net": HintUNet(config)}
 
 
-OFFICIAL_PARTS = {"inc.double_conv.": "inc.", "outc.conv.": "to_ab."} \
-    | {f"down{i + 1}.maxpool_conv.1.double_conv.": f"down.{i}." for i in range(LEVELS)} \
-    | {f"up{i + 1}.{theirs}": f"up.{i}.{ours}" for i in range(LEVELS) for theirs, ours in
+OFFICIAL_PARTS = {"inc.double_conv.": "trunk.inc.", "outc.conv.": "to_ab."} \
+    | {f"down{i + 1}.maxpool_conv.1.double_conv.": f"trunk.down.{i}." for i in range(LEVELS)} \
+    | {f"up{i + 1}.{theirs}": f"trunk.up.{i}.{ours}" for i in range(LEVELS) for theirs, ours in
        {"up.": "up.", "conv.double_conv.": "conv.", "sp.conv1.": "gate.first.conv.", "ch.conv1.": "gate.second.conv.", "conv_1by1.": "gate.hint."}.items()}
 
 
