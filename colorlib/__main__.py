@@ -49,6 +49,7 @@ def parse(arguments=None):
     p.add_argument("--limit", type=int, help="at most so many pictures")
     p.add_argument("--device", default="auto")
     p.add_argument("--dry-run", action="store_true", help="print, write no rows")
+    p.add_argument("--curve", action="store_true", help="for methods that take hints: PSNR against the number of hints, in three protocols")
 
     p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, table and figure")
     p.add_argument("method", nargs="?", default="all")
@@ -129,6 +130,12 @@ def run_train(options):
 
 def run_evaluate(options):
     from colorlib import experiments
+    if options.curve:
+        from colorlib import hint_curves
+        rows = hint_curves.measure_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
+                                          write=not options.dry_run)
+        print(hint_curves.table(rows))
+        return
     summaries = experiments.evaluate_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
                                             write=not options.dry_run)
     print(experiments.summary_table(summaries))
@@ -164,7 +171,7 @@ def run_list(options):
         return
     for row in rows:
         needs = ", ".join(row["conditions"]) or "nothing but the grey picture"
-        weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)" if row["weights"] else "none shipped: train it"
+        weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)" if row["weights"] else "none shipped: train it" if row["learns"] else "not needed"
         print(f"{row['name']}\n  {row['paper']}\n  needs {needs}; weights {weights}; {row['notebook']}")
         print("  " + "; ".join(f"{network} {count:,}" for network, count in row["parameters"].items()))
 

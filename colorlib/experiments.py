@@ -9,10 +9,13 @@ from colorlib import data, figures, images, lab, metrics, results, train, zoo
 from colorlib.data.sources import resize
 from colorlib.files import write_atomic
 from colorlib.progress import track
+from colorlib.simulated_hints import protocol_hints
 
 METRICS = ("psnr", "ssim", "de2000", "ab_rmse", "colorfulness_ratio", "l_drift")
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
 PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
+FIGURE_HINTS = ("icolorit2", 50)                            # in the figures of hint methods
+DOT_LIGHTNESS = 60.0                                        # at which a hint's colour is drawn
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
 
@@ -73,8 +76,22 @@ def mean_ab(dataset, count=500):
     return torch.stack([lab.rgb_to_lab(dataset[i]["rgb"])[1:].mean((1, 2)) for i in chosen]).mean(0)
 
 
-def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None):
-    """Score {row name: function of {"L": (N, 1, h, w)} -> ab (N, 2, h', w')} on colour pictures of one size.
+def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005):
+    """What a test gives a method beside L, from true pictures `(N, 3, H, W)` uint8: {} or, at the working size `side`, hint_ab and hint_mask.
+
+    ids: one string a picture, from which its hints follow; protocol, amount: see `simulated_hints.protocol_hints`.
+    """
+    if "hints" not in method.conditions:
+        return {}
+    small = torch.stack([torch.from_numpy(resize(one.permute(1, 2, 0).numpy(), side)) for one in true]).permute(0, 3, 1, 2)
+    hint_ab, hint_mask = protocol_hints(lab.rgb_to_lab(small)[:, 1:], ids, protocol, amount)
+    return {"hint_ab": hint_ab, "hint_mask": hint_mask}
+
+
+def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda true, ids: {}):
+    """Score {row name: function of {"L": (N, 1, h, w), ...} -> ab (N, 2, h', w')} on square colour pictures of one size.
+
+    conditions: function of (true `(N, 3, H, W)` uint8, ids) -> what the methods get beside L.
 
     Each picture goes the way a person's picture goes: L at full size, ab at the working size, `images.merge_chroma`. Returns
     {row name: {metric: (n,) float64}}, LPIPS among them where its weights are at hand. The order is shuffled, so that a batch mixes classes.
@@ -83,9 +100,10 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None):
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).split(batch_size)
     with_lpips = metrics.lpips_available()
     for chosen in track(order, progress):
-        true = torch.stack([dataset[int(i)]["rgb"] for i in chosen])                                              # (N, 3, H, W) uint8
+        samples = [dataset[int(i)] for i in chosen]
+        true = torch.stack([sample["rgb"] for sample in samples])                                                 # (N, 3, H, W) uint8
         L = lab.rgb_to_lab(true)[:, 0].numpy()                                                                    # (N, H, W)
-        batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])}
+        batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])} | conditions(true, [sample["id"] for sample in samples])
         for name, colorizer in colorizers.items():
             ab = colorizer(batch).float().cpu().numpy()
             merged = [images.merge_chroma(one, chroma) for one, chroma in zip(L, ab)]
@@ -95,7 +113,7 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None):
 
 
 def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None):
-    """Measure a method, its variants and the trivial rows on a test set, and append the rows to `data/results/<name>.csv`.
+    """Measure a method, its variants and the trivial rows on a test set, and append the rows to the method's table in `data/results`.
 
     spec: see `open_dataset`; its "val" split is used. Returns {row name: summary}.
     """
@@ -103,6 +121,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     method = zoo.get(name)
     model = model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or ("scenes" if size == "smoke" else "imagenette")
+    working_size = zoo.working_size(model.config)
     side = model.config.image_size if spec == "scenes" else TEST_SIZE[size]
     dataset = open_dataset(spec, side, split="val", limit=limit)
     try:
@@ -114,8 +133,10 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     if mean is not None:
         colorizers["mean colour"] = lambda batch: mean.view(1, 2, 1, 1).expand(len(batch["L"]), 2, 1, 1)
     for variant, colorizer in method.papers.variants(model).items():
-        colorizers[variant] = lambda batch, colorizer=colorizer: colorizer({"L": batch["L"].to(place)})
-    summaries = {row: metrics.summarize(scores) for row, scores in evaluate(colorizers, dataset, model.config.image_size, progress=progress).items()}
+        colorizers[variant] = lambda batch, colorizer=colorizer: colorizer(
+            {key: value.to(place) for key, value in batch.items()})
+    scores = evaluate(colorizers, dataset, working_size, progress=progress, conditions=lambda true, ids: conditions_of(method, true, ids, working_size))
+    summaries = {row: metrics.summarize(columns) for row, columns in scores.items()}
     file = Path(weights or zoo.weights_file(name, size))
     source = zoo.read_sidecar(file) if file.exists() else {}
     shared = {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset)), "n": len(dataset)}
@@ -123,7 +144,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     if write:
         for row, summary in summaries.items():
             is_trivial = row in results.TRIVIAL
-            results.append(name, {"method": row if is_trivial else name, "variant": "" if is_trivial else row} | shared
+            results.append(method.results, {"method": row if is_trivial else name, "variant": "" if is_trivial else row} | shared
                            | ({} if is_trivial else trained) | {key: value for key, value in summary.items() if np.isscalar(value)})
     return summaries
 
@@ -140,19 +161,19 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
     """Train what has no weights of this size, evaluate, append the rows, draw the figure and the table. Yields lines that say what was done."""
     size = size or train.size()
     for method in zoo.METHODS.values() if name == "all" else [zoo.get(name)]:
-        weights = zoo.weights_file(method.name, size)
-        if not weights.exists():
+        weights = zoo.weights_file(method.name, size) if method.learns else None
+        if method.learns and not weights.exists():
             weights = Path(f"runs/{method.name}-{size}/{method.name}-{size}.safetensors")
-        if not weights.exists():
+        if method.learns and not weights.exists():
             yield f"{method.name}: no {size} weights yet, training"
             train_method(method.name, size, spec, device=device)
-        yield f"{method.name}: measuring {weights}"
+        yield f"{method.name}: measuring {weights or 'the method, which has nothing to learn'}"
         evaluate_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
-        model, chapter = zoo.load(method.name, weights, device=device), method.notebook[:2]
+        model, chapter = zoo.load(method.name, weights, size, device), method.notebook[:2]
         painted, name_of = paint_photos(method, model), f"{chapter}_{method.name}_{size}"
         yield f"{method.name}: figure {draw_results(method, model, painted, name_of)}"
         yield f"{method.name}: figure {draw_banner(method, model, painted, f'{name_of}_banner')}"
-        table = results.table(method.name, table_metrics(method.name), size=size)
+        table = results.table(method.results, table_metrics(method.results), size=size)
         yield f"{method.name}: table {write_table(method, size, table)}"
         yield table
 
@@ -164,11 +185,11 @@ def table_metrics(name):
 
 def write_table(method, size, table):
     """Put a method's table into `<name>-<size>.md` beside its rows and, at class size, all methods' tables into the README. Returns the file."""
-    path = results.results_folder() / f"{method.name}-{size}.md"
-    write_atomic(path, f"{method.paper}, {size} size\n\n{table}\n".encode())
+    path = results.results_folder() / f"{method.results}-{size}.md"
+    write_atomic(path, f"{method.title}, {size} size\n\n{table}\n".encode())
     readme = results.repository() / "README.md"
     if size == "class" and path.parent == results.repository() / "data" / "results" and readme.exists():
-        tables = [path.parent / f"{name}-class.md" for name in zoo.METHODS]
+        tables = [path.parent / f"{name}-class.md" for name in dict.fromkeys(one.results for one in zoo.METHODS.values())]
         results.replace_section(readme, "results", "\n".join(one.read_text() for one in tables if one.exists()))
     return path
 
@@ -188,14 +209,31 @@ def draw_banner(method, model, painted, name):
 
 def paint_photos(method, model, side=224):
     """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares."""
-    true = [resize(rgb, side) for _, rgb in data.sample_photos(PHOTOS)]
-    L = [lab.rgb_to_lab(rgb)[..., 0] for rgb in true]
-    batch = {"L": torch.cat([images.model_input(one, model.config.image_size) for one in L]).to(next(model.parameters()).device)}
+    named = [(name, resize(rgb, side)) for name, rgb in data.sample_photos(PHOTOS)]
+    true, L = [rgb for _, rgb in named], [lab.rgb_to_lab(rgb)[..., 0] for _, rgb in named]
+    working_size = zoo.working_size(model.config)
+    batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])} \
+        | conditions_of(method, torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2), [name for name, _ in named], working_size, *FIGURE_HINTS)
+    batch = {key: value.to(next(model.parameters()).device) for key, value in batch.items()}
     rows = [{"input": images.merge_chroma(one, np.zeros((2, 1, 1), np.float32)), "target": rgb} for one, rgb in zip(L, true)]
+    if "hint_mask" in batch:
+        for i, row in enumerate(rows):
+            row["input"] = draw_hints(row["input"], batch["hint_ab"][i].cpu(), batch["hint_mask"][i].cpu())
     for variant, colorizer in method.papers.variants(model).items():
         for row, one, ab in zip(rows, L, colorizer(batch).float().cpu().numpy()):
             row[variant] = images.merge_chroma(one, ab)
     return rows
+
+
+def draw_hints(picture, hint_ab, hint_mask, side=7):
+    """A grey picture `(H, W, 3)` uint8 with each hint of the maps `(2, h, w)` and `(1, h, w)` as a square of `side` pixels in its colour."""
+    size = picture.shape[:2]
+    grown = torch.nn.functional.max_pool2d(hint_mask[None], side, 1, side // 2)[0, 0] > 0                           # (h, w)
+    mean = torch.nn.functional.avg_pool2d(torch.cat([hint_ab * hint_mask, hint_mask])[None], side, 1, side // 2)[0]      # (3, h, w)
+    tint = torch.where(grown, torch.cat([torch.full_like(hint_mask, DOT_LIGHTNESS), mean[:2] / mean[2:].clamp_min(1e-6)]), torch.zeros(3, 1, 1))
+    dots = torch.nn.functional.interpolate(lab.lab_to_rgb(lab.map_to_gamut(tint)[0])[None], size)[0]
+    where = torch.nn.functional.interpolate(grown[None, None].float(), size)[0, 0].numpy() > 0
+    return np.where(where[..., None], (dots * 255).round().byte().permute(1, 2, 0).numpy(), picture)
 
 
 def save_grid(name, rows, **options):

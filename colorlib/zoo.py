@@ -13,6 +13,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
+from colorlib import hints as color_hints
 from colorlib import images, results
 from colorlib.files import write_atomic
 from colorlib.train import pick_device
@@ -29,6 +30,17 @@ class Method:
     notebook: str
     conditions: tuple = ()
     data_licence: str = ""      # licence of the pictures the shipped weights were trained on
+    table: str = ""             # results file and table shared by a chapter's methods; "": one of its own
+
+    @property
+    def results(self):
+        """Name of its results: `data/results/<name>.csv`."""
+        return self.table or self.name
+
+    @property
+    def title(self):
+        """What its table is called."""
+        return TITLES.get(self.table, self.paper)
 
     @property
     def papers(self):
@@ -40,18 +52,26 @@ class Method:
         """{size: Config}; a module with several methods lists theirs in `VARIANTS`."""
         return getattr(self.papers, "VARIANTS", {}).get(self.name) or self.papers.PRESETS
 
+    @property
+    def learns(self):
+        """Whether the method has weights; Levin's optimization has none."""
+        return getattr(self.papers, "NEEDS_WEIGHTS", True)
+
 
 IMAGENETTE = "Imagenette (ImageNet photographs): non-commercial research and education"
 HINTS = "04_hint_unet.ipynb"
+TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)"}
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
            data_licence=IMAGENETTE),
-    Method("hscau", "Team 6 2022, HSCAU-Net as released (two spatial gates)", "hscau", HINTS, ("hints",), IMAGENETTE),
-    Method("hscau_named", "HSCAU-Net as named (channel, spatial and hint gate)", "hscau", HINTS, ("hints",), IMAGENETTE),
-    Method("unet", "Ronneberger et al. 2015, U-Net (arXiv 1505.04597), HSCAU-Net's trunk without gates", "hscau", HINTS, ("hints",), IMAGENETTE),
-    Method("attunet", "Oktay et al. 2018, Attention U-Net (arXiv 1804.03999) on the same trunk", "hscau", HINTS, ("hints",), IMAGENETTE),
-    Method("hintnet", "colorlib's own hint network: any number of hints", "hintnet", HINTS, ("hints",), IMAGENETTE),
+    Method("hscau", "Team 6 2022, HSCAU-Net as released (two spatial gates)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
+    Method("hscau_named", "HSCAU-Net as named (channel, spatial and hint gate)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
+    Method("unet", "Ronneberger et al. 2015, U-Net (arXiv 1505.04597), HSCAU-Net's trunk without gates", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
+    Method("attunet", "Oktay et al. 2018, Attention U-Net (arXiv 1804.03999) on the same trunk", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
+    Method("siggraph17", "Zhang et al. 2017, Real-Time User-Guided Image Colorization (arXiv 1705.02999)", "siggraph17", HINTS, ("hints",), IMAGENETTE, "hints"),
+    Method("levin", "Levin et al. 2004, Colorization using Optimization", "levin", HINTS, ("hints",), table="hints"),
+    Method("hintnet", "colorlib's own hint network: any number of hints", "hintnet", HINTS, ("hints",), IMAGENETTE, "hints"),
 )}
 
 
@@ -106,6 +126,8 @@ def load(name, weights=None, size="class", device="auto"):
     where no weights exist, ValueError for a file that was cut short, altered, or belongs to another method. Nothing is unpickled.
     """
     method = get(name)
+    if not method.learns:
+        return method.papers.build(method.presets[size]).to(pick_device(device))
     path = Path(weights) if weights is not None else weights_file(name, size)
     if not path.exists():
         if weights is not None:
@@ -142,7 +164,7 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
 
     The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
     full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at.
-    hints, caption, reference: the condition a method needs. Raises ValueError for an unknown method, a missing or an unused condition,
+    hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none. Raises ValueError for an unknown method, a missing or an unused condition,
     FileNotFoundError for missing weights or picture.
     """
     row = get(method)
@@ -150,6 +172,7 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
     picture = images.open_image(picture)
     model = model if model is not None else load(method, weights, device=device)
     L = images.lightness(picture)                                                                   # (H, W)
+    hints = None if hints is None else color_hints.as_hints(hints, L)
     ab = predict_ab(row.papers, model, L, working_size, hints=hints, caption=caption, reference=reference)
     return replace(picture, rgb=images.merge_chroma(L, ab, method=merge, dtype=picture.rgb.dtype))
 
@@ -165,11 +188,22 @@ def check_conditions(row, **given):
             raise ValueError(f"{row.name} takes no {condition}; " + (f"methods that do: {', '.join(able)}." if able else f"leave {condition} out."))
 
 
-def predict_ab(paper, model, L, working_size=None, **conditions):
-    """L `(H, W)` in [0, 100], array -> ab `(2, h, w)` in CIE units, array, at the model's working size (shorter side)."""
+def working_size(config):
+    """Shorter side, in pixels, at which a network sees a picture: what it was trained at unless its Config says otherwise."""
+    return getattr(config, "working_size", config.image_size)
+
+
+def predict_ab(paper, model, L, side=None, hints=None, **conditions):
+    """L `(H, W)` in [0, 100], array -> ab `(2, h, w)` in CIE units, array, with the shorter side `side` (default: the model's working size).
+
+    hints: a `HintSet` of the picture or of a copy of it.
+    """
     device = next(model.parameters()).device
-    small = images.model_input(L, working_size or model.config.image_size)                          # (1, 1, h, w)
+    small = images.model_input(L, side or working_size(model.config))                               # (1, 1, h, w)
     batch = {"L": small.to(device)} | {key: value for key, value in conditions.items() if value is not None}
+    if hints is not None:
+        for name, values in zip(("hint_ab", "hint_mask"), hints.maps(*small.shape[2:])):
+            batch[name] = torch.from_numpy(values)[None].to(device)                                 # (1, 2 or 1, h, w)
     return paper.colorize(model, batch)[0].float().cpu().numpy()
 
 
@@ -192,5 +226,5 @@ def catalogue():
         if path.exists():
             weights = {"file": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         rows.append({"name": method.name, "paper": method.paper, "conditions": list(method.conditions), "parameters": count_parameters(method.name),
-                     "weights": weights, "notebook": f"notebooks/{method.notebook}", "data_licence": method.data_licence})
+                     "learns": method.learns, "weights": weights, "notebook": f"notebooks/{method.notebook}", "data_licence": method.data_licence})
     return rows

@@ -332,7 +332,7 @@ def colorize(model, batch):
 
 def variants(model):
     """What the results table compares: {row name: function of a batch -> ab}."""
-    return {"": lambda batch: colorize(model, batch), "no hints": lambda batch: colorize(model, {"L": batch["L"]})}
+    return {"": lambda batch: colorize(model, batch)}
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
