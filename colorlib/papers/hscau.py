@@ -39,8 +39,7 @@ class Config:
     ssim_weight: float = 0.2
     schedule: tuple = README_SCHEDULE
     epoch: int = 313                        # updates an epoch: 10,000 pictures in batches of 32
-    one_cycle: float = 0.0                  # (ours) peak rate of a warm-up and cosine decay with AdamW and averaged weights, in place of the schedule
-    average_decay: float = 0.998            # (ours)
+    one_cycle: float = 0.0                  # (ours) peak rate of a warm-up and cosine decay with AdamW, in place of the schedule
     batch_size: int = 32
     steps: int = 338 * 313
     image_size: int = 256                   # side of the squares trained on
@@ -52,9 +51,9 @@ RELEASED = Config()
 NAMED = replace(RELEASED, gates="named", hint_resize="mean")
 UNET = replace(RELEASED, gates="none")
 ATTUNET = replace(RELEASED, gates="additive")
-OURS = dict(hint_resize="mean", start_grey=True)
+OURS = {"hint_resize": "mean", "start_grey": True}
 SMALL = OURS | dict(width=16, one_cycle=3e-3, batch_size=32, steps=1_600, image_size=64, working_size=224)
-TINY = OURS | dict(width=8, one_cycle=6e-3, batch_size=8, steps=150, image_size=64, working_size=64, average_decay=0.95)
+TINY = OURS | dict(width=8, one_cycle=6e-3, batch_size=8, steps=150, image_size=64, working_size=64)
 
 
 def presets(paper):
@@ -284,7 +283,6 @@ class Step:
             optimizer = torch.optim.Adam(model.parameters(), 1.0, betas=(0.5, 0.999))
             self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
-        self.average = train.moving_average(model, config.average_decay) if config.one_cycle else None
 
     def learning_rate(self, update):
         """The schedule's rate at an update."""
@@ -301,13 +299,11 @@ class Step:
             self.optimizer.state.clear()      # the authors restarted by hand and reloaded the weights only, so Adam's moments began anew
         losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch, self.parts)
         self.schedule.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model.module)
         return losses
 
     def result(self):
         """The trained network."""
-        return (self.average.module if self.average is not None else self.model.module).eval()
+        return self.model.module.eval()
 
 
 # ---------------------------------------------------------------- use

@@ -39,8 +39,7 @@ class Config:
     suggestion_scale: float = 0.2           # the logits' factor when colours are suggested (`model.py`); 1 leaves the distribution as it was trained
     initial_scale: float = 0.02             # standard deviation of the first weights; 0 (ours): PyTorch's defaults
     learning_rate: float = 1e-4             # Adam (0.9, 0.999)
-    one_cycle: float = 0.0                  # (ours) peak rate of a warm-up and cosine decay with AdamW and averaged weights, in place of the stages' rates
-    average_decay: float = 0.999            # (ours) of the running average of the weights
+    one_cycle: float = 0.0                  # (ours) peak rate of a warm-up and cosine decay with AdamW, in place of the stages' rates
     batch_size: int = 25
     steps: int = 1_537_410
     image_size: int = 176                   # side of the squares trained on
@@ -53,8 +52,8 @@ CAFFE = replace(RELEASED, mask_centre=0.0)          # for the weights the author
 OURS = replace(RELEASED, stages=((0, "both", "zhang", 1.0),), suggestion_scale=1.0, initial_scale=0.0)
 PRESETS = {
     "paper": RELEASED,
-    "class": replace(OURS, width=20, one_cycle=3e-3, batch_size=16, steps=1_600, image_size=128, working_size=224),
-    "smoke": replace(OURS, width=8, one_cycle=1e-2, batch_size=8, steps=150, image_size=64, working_size=64, average_decay=0.95),
+    "class": replace(OURS, width=20, one_cycle=3e-3, batch_size=16, steps=2_000, image_size=64, working_size=224),
+    "smoke": replace(OURS, width=8, one_cycle=1e-2, batch_size=8, steps=150, image_size=64, working_size=64),
 }
 
 
@@ -187,13 +186,10 @@ class Step:
             optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
             self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda update: self.stage(update)[3])
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
-        self.average = train.moving_average(model, config.average_decay) if config.one_cycle else None
 
     def __call__(self, batch):
         losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch)
         self.schedule.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model.module)
         return losses
 
     def stage(self, update):
@@ -218,7 +214,7 @@ class Step:
 
     def result(self):
         """The trained `UserGuidedNet`, ready for `colorize` and for saving."""
-        return (self.average.module if self.average is not None else self.model.module).eval()
+        return self.model.module.eval()
 
 
 # ---------------------------------------------------------------- use

@@ -1,0 +1,74 @@
+"""What the views show, made without any widget: drawn planes, shrunk pictures, HTML that carries its own data and alt text."""
+import base64
+import html
+
+import cv2
+import numpy as np
+import torch
+
+from colorlib import images
+from colorlib.figures import AB_LIMIT, OUTSIDE
+from colorlib.lab import ab_bins, gamut_mask, in_gamut, lab_to_rgb
+
+PIXELS_PER_UNIT = 2          # of a drawn ab plane: 441 pixels for -110..110
+PREVIEW_SIDE = 380           # pixels of the longer side; two previews fit a notebook's column
+JPEG_QUALITY = 92
+
+
+def draw_ab_plane(L, bins=None, limit=AB_LIMIT):
+    """The colours of lightness L over the ab plane as `(S, S, 3)` uint8, b upwards, light grey where sRGB has none.
+
+    bins `(Q, 2)`: marks every centre, with a dot where it is an sRGB colour at this L and a ring where it is not.
+    limit: half the width in CIE units, S = 4 limit + 1. Raises ValueError for L outside [0, 100].
+    """
+    if not 0 <= L <= 100:
+        raise ValueError(f"L must be between 0 and 100, not {L}.")
+    axis = torch.linspace(-limit, limit, 2 * PIXELS_PER_UNIT * int(limit) + 1)
+    b, a = torch.meshgrid(axis.flip(0), axis, indexing="ij")
+    lab = torch.stack([torch.full_like(a, L), a, b])                                               # (3, S, S)
+    picture = torch.where(in_gamut(lab), lab_to_rgb(lab), OUTSIDE)
+    picture = np.ascontiguousarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
+    middle = len(axis) // 2
+    picture[middle], picture[:, middle] = 128, 128                                                 # a = 0 and b = 0
+    if bins is not None:
+        ink = (0, 0, 0) if L > 50 else (255, 255, 255)
+        for (x, y), inside in zip(bins.tolist(), gamut_mask(L, bins).tolist()):
+            spot = (round((x + limit) * PIXELS_PER_UNIT), round((limit - y) * PIXELS_PER_UNIT))
+            cv2.circle(picture, spot, 2, ink if inside else (160, 160, 160), -1 if inside else 1, cv2.LINE_AA)
+    return picture
+
+
+def describe_plane(L, count=313):
+    """One sentence: how many centres of an ab grid are sRGB colours at lightness L."""
+    live = int(gamut_mask(float(L), ab_bins(count)).sum())
+    noun = "is a colour" if live == 1 else "are colours"
+    return f"At L = {L:g}, {live} of the {count} bin centres {noun} a screen can show."
+
+
+def shrink(rgb, side=PREVIEW_SIDE):
+    """rgb `(H, W, 3)` uint8 or uint16 -> uint8, at most `side` pixels long; small pictures keep their size."""
+    scale = min(1, side / max(rgb.shape[:2]))
+    if scale < 1:
+        size = [max(1, round(n * scale)) for n in rgb.shape[1::-1]]
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return images.to_8bit(rgb)
+
+
+def encode(rgb, kind=".png", quality=JPEG_QUALITY):
+    """A picture `(H, W, 3)` or `(H, W)` uint8 as the bytes of a file. kind: .png or .jpg."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if kind == ".jpg" else []
+    return cv2.imencode(kind, np.ascontiguousarray(rgb[..., ::-1] if rgb.ndim == 3 else rgb), options)[1].tobytes()
+
+
+def image_html(rgb, alt, kind=".png", caption=""):
+    """A picture `(H, W, 3)` uint8 as an HTML figure that carries its own data and an alt text. kind: .png or .jpg."""
+    source = f"data:image/{'jpeg' if kind == '.jpg' else 'png'};base64,{base64.b64encode(encode(rgb, kind)).decode()}"
+    height, width = rgb.shape[:2]
+    return (f'<figure style="margin:0"><img alt="{html.escape(alt)}" src="{source}" width="{width}" height="{height}"'
+            f' style="max-width:100%; height:auto"><figcaption>{html.escape(caption)}</figcaption></figure>')
+
+
+def sentence_html(text, is_error=False):
+    """One sentence for an HTML widget; screen readers announce it."""
+    role, start = ("alert", "<b>Not done:</b> ") if is_error else ("status", "")
+    return f'<p role="{role}">{start}{html.escape(str(text))}</p>'
