@@ -52,7 +52,7 @@ NAMED = replace(RELEASED, gates="named", hint_resize="mean")
 UNET = replace(RELEASED, gates="none")
 ATTUNET = replace(RELEASED, gates="additive")
 OURS = {"hint_resize": "mean", "start_grey": True}
-SMALL = OURS | dict(width=16, one_cycle=3e-3, batch_size=32, steps=1_600, image_size=64, working_size=224)
+SMALL = OURS | dict(width=16, one_cycle=3e-3, batch_size=32, steps=3_400, image_size=64, working_size=224)
 TINY = OURS | dict(width=8, one_cycle=6e-3, batch_size=8, steps=150, image_size=64, working_size=64)
 
 
