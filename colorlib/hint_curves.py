@@ -15,7 +15,7 @@ from colorlib.simulated_hints import COUNTS, FRACTIONS, PROTOCOLS, protocol_hint
 
 FILE = "hint_curves"
 COLORFUL = 20.0             # Hasler and Suesstrunk's colourfulness above which a picture is in the colourful subset (ours)
-PICTURES = 100              # a curve needs fewer pictures than a table: its points share them
+PICTURES = 50               # a curve needs fewer pictures than a table: its points share them
 AMOUNTS = {protocol: (*COUNTS, *(FRACTIONS if protocol == "dense05" else ())) for protocol in PROTOCOLS}
 
 

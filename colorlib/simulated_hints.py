@@ -34,7 +34,7 @@ def protocol_hints(ab, ids, protocol="dense05", amount=0.005):
     if protocol not in PROTOCOLS:
         raise ValueError(f"There is no protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}.")
     height, width = ab.shape[-2:]
-    if amount < 0 or amount > height * width or amount != int(amount) and amount >= 1:
+    if not 0 <= amount <= height * width or amount > 1 and amount % 1:
         raise ValueError(f"amount is {amount}: give a whole number of hints, at most one a pixel, or a fraction of the pixels below 1.")
     if len(ids) != len(ab):
         raise ValueError(f"{len(ids)} ids for {len(ab)} pictures: give one id a picture.")
@@ -57,7 +57,7 @@ def _test_squares(height, width, protocol, amount, generator):
     count = round(amount * height * width) if is_fraction else int(amount)
     if protocol == "zhang6":
         side = torch.full((count,), min(6, height, width))
-        places = torch.randn(count, 2, generator=generator)                       # one row a hint, so that fewer are the first of more
+        places = torch.special.ndtri(torch.rand(count, 2, generator=generator))   # normal; torch.randn would not begin alike for fewer hints
         return torch.stack([_round_centre(places[:, 0], height, side), _round_centre(places[:, 1], width, side), side], 1)
     side = min(2, height, width)
     cells = torch.rand(count, 2, generator=generator) * torch.tensor([height // side, width // side])
@@ -71,7 +71,7 @@ def _round_centre(normal, length, side):
 
 
 def training_hints(ab, scheme="zhang", generator=None):
-    """Random hints for training: ab `(N, 2, H, W)` true -> (hint_ab, hint_mask). Draws from `generator`, or from torch's own.
+    """Random hints for training: ab `(N, 2, H, W)` true -> (hint_ab, hint_mask). Draws from `generator` (a CPU one), or from torch's own.
 
     "dense": each pixel with a probability drawn from DENSE, never fewer (HSCAU-Net). "zhang": geometric count, mean 7, squares of 1 to 9 px round
     the centre. "icolorit": 0 to 128 cells of 2 px. "every_count" (ours): from no hint to EVERY_MOST of the pixels, each order of magnitude
@@ -94,7 +94,7 @@ def _training_squares(height, width, scheme, draw):
     if scheme == "zhang":
         count = int(torch.log(draw(1).clamp_min(1e-30)) / torch.log(torch.tensor(1 - ZHANG_STOP)))    # P(0) = 1/8
         side = (draw(count) * min(ZHANG_SIZES, height, width)).long() + 1
-        normal = torch.special.ndtri(draw(2, count).clamp(1e-6, 1 - 1e-6))
+        normal = torch.special.ndtri(draw(2, count))
         return torch.stack([_round_centre(normal[0], height, side), _round_centre(normal[1], width, side), side], 1)
     if scheme == "icolorit":
         side = min(2, height, width)

@@ -26,7 +26,9 @@ def text(content):
 
 
 def test_there_are_notebooks_and_their_names_are_numbered():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{i:02d}" for i in range(len(NOTEBOOKS))] and NOTEBOOKS
+    numbers = [path.name[:2] for path in NOTEBOOKS]
+    assert numbers and all(number.isdigit() for number in numbers) and len(set(numbers)) == len(numbers)
+    assert all(path.name[2] == "_" for path in NOTEBOOKS), "NN_slug.ipynb"
 
 
 def test_every_cell_was_run_in_order(notebook):

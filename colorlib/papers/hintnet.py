@@ -42,13 +42,14 @@ PRESETS["class"] = replace(PRESETS["class"], one_cycle=2e-3, batch_size=8, steps
 
 @torch.no_grad()
 def propagate(L, hint_ab, hint_mask):
-    """Spread hints over pixels that are near and equally light, without learning. Returns (ab `(N, 2, H, W)`, nearness `(N, 1, H, W)` in (0, 1.1)).
+    """Spread hints over pixels that are near and equally light, without learning. Returns (ab `(N, 2, H, W)`, nearness `(N, 1, H, W)` in [0, 1.25)).
 
     nearness is the cube root of the weights' sum, about 1 / d of the nearest fitting hint. L `(N, 1, H, W)`, H and W even. Without a hint both are 0.
     """
     cells = Cells(L.float(), hint_ab.float(), hint_mask.float())
     nothing = cells.L.new_zeros(len(L), 1, 1, 1)
-    ab, total = average(cells, None, torch.cat([nothing, nothing], 1), nothing, POWER, FLOOR)
+    with torch.autocast(L.device.type, enabled=False):
+        ab, total = average(cells, None, torch.cat([nothing, nothing], 1), nothing, POWER, FLOOR)
     return enlarge(ab), enlarge(total.pow(1 / (2 * POWER)))
 
 

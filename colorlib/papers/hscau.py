@@ -229,7 +229,7 @@ class HintUNet(nn.Module):
         hint_ab = hint_ab * hint_mask
         x = self.trunk(torch.cat([L / 100, encode(hint_ab), hint_mask], 1), hint_ab, hint_mask)
         with torch.autocast(x.device.type, enabled=False):                                      # half precision would show in the colours
-            return self.to_ab(x.float()) * CODE_RANGE - CODE_ZERO
+            return self.to_ab(x.to(self.to_ab.weight.dtype)) * CODE_RANGE - CODE_ZERO
 
 
 # ---------------------------------------------------------------- training
@@ -256,7 +256,7 @@ def hint_loss(ab, ab_true, config):
 
     L is copied from the input, so its SSIM is 1 and the second term is 0.2 (2 - SSIM_a - SSIM_b) / 3. Returns {"loss", "l1", "ssim"}.
     """
-    ab, ab_true = encode(ab.float()), encode(ab_true)
+    ab, ab_true = encode(ab.to(ab_true.dtype)), encode(ab_true)
     l1 = F.l1_loss(ab, ab_true)
     if not config.ssim_weight:
         return {"loss": config.l1_weight * l1, "l1": l1}
@@ -323,7 +323,7 @@ def colorize(model, batch):
     height, width = L.shape[-2:]
     edge = (0, -width % 16, 0, -height % 16)
     hint_ab, hint_mask = batch.get("hint_ab", L.new_zeros(len(L), 2, height, width)), batch.get("hint_mask", torch.zeros_like(L))
-    return model.eval()(F.pad(L, edge, mode="replicate"), F.pad(hint_ab, edge), F.pad(hint_mask, edge))[..., :height, :width]
+    return model.eval()(F.pad(L, edge, mode="replicate"), F.pad(hint_ab, edge), F.pad(hint_mask.to(L), edge))[..., :height, :width]
 
 
 def variants(model):
