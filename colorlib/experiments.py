@@ -182,7 +182,21 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
         yield f"{method.name}: figure {draw_banner(method, model, painted, f'{name_of}_banner')}"
         table = results.table(method.results, table_metrics(method.results), size=size)
         yield f"{method.name}: table {write_table(method, size, table)}"
+        if "hints" in method.conditions:
+            yield f"{method.name}: curve {reproduce_curve(method, size, spec, weights, limit, device, f'{chapter}_hint_curves_{size}')}"
         yield table
+
+
+def reproduce_curve(method, size, spec, weights, limit, device, name):
+    """Measure PSNR against the number of hints and draw it beside the other methods' curves. Returns the file written."""
+    import matplotlib.pyplot as plt
+
+    from colorlib import hint_curves      # here, because it is built on this module
+    hint_curves.measure_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 8), device=device)
+    figure = hint_curves.draw(size)
+    path = figures.save(figure, name)
+    plt.close(figure)
+    return path
 
 
 def table_metrics(name):

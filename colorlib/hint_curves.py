@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import data, lab, metrics, results, train, zoo
+from colorlib import data, figures, lab, metrics, results, train, zoo
 from colorlib.experiments import TEST_SIZE, dataset_ids, open_dataset
 from colorlib.progress import track
 from colorlib.simulated_hints import COUNTS, FRACTIONS, PROTOCOLS, protocol_hints
@@ -81,6 +81,25 @@ def curves(size="class", dataset=None, metric="psnr"):
         for protocol in PROTOCOLS if row["protocol"] == "any" else [row["protocol"]]:
             found[protocol].setdefault(row["method"], {})[row["amount"]] = row[metric]
     return found
+
+
+def draw(size="class", protocol="dense05", published=True):
+    """The newest curves of a protocol as a matplotlib Figure: PSNR over the number of hints, grey as a line, and Zhang et al.'s published curve.
+
+    Fractions are turned into counts at the size the rows were measured at.
+    """
+    found, pixels = curves(size)[protocol], TEST_SIZE[size] ** 2
+    grey = found.pop("grey", {}).get(0)
+    series = {name: sorted((round(n * pixels) if 0 < n < 1 else n, psnr) for n, psnr in points.items()) for name, points in found.items()}
+    if published:
+        read = [(int(row["split"].split()[0]), row["value"]) for row in results.read_published("zhang2017_hint_curve")]
+        series["siggraph17 as published*"] = sorted(point for point in read if point[0] <= max(COUNTS))
+    if grey is not None:
+        series["grey"] = [(0, grey), (max(n for points in series.values() for n, _ in points), grey)]
+    figure = figures.curves({name: tuple(zip(*points)) for name, points in series.items()}, ylabel="PSNR, dB",
+                            xlabel=f"hints ({protocol})" + ("; * squares of 6 px, other pictures" if published else ""))
+    figure.axes[0].set_xscale("symlog", linthresh=1)
+    return figure
 
 
 def table(rows):

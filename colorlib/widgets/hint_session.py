@@ -23,6 +23,15 @@ LARGEST = 9                  # px, of a hint's side: ideepcolor's largest brush 
 RECENT = 10                  # colours remembered
 
 
+def _ab_of(color):
+    """(a, b) of a text for `parse_color`, (a, b) or (L, a, b); ValueError for anything else."""
+    color = hint_tools.parse_color(color) if isinstance(color, str) else tuple(color)
+    if len(color) not in (2, 3):
+        raise ValueError(f"{color} is no colour: give (a, b), (L, a, b) or a text such as '#c03020'.")
+    hint_tools.snap(50, *color[-2:])                                                               # two finite numbers, or it says so
+    return color[-2:]
+
+
 def locked(method):
     """One caller at a time: front ends may call while a cell runs (JupyterLab's subshells)."""
     @wraps(method)
@@ -87,10 +96,11 @@ class HintSession:
 
     @locked
     def add(self, y, x, color=None, size=None):
-        """A new hint at (y, x), selected at once. color: (a, b), by default the current one; snapped to the pixel's lightness. Returns its index."""
-        hint = self._hint(y, x, self.color if color is None else color, size or self.size)
-        self.selected = self.hints.add(hint)
-        self._remember(self.color if color is None else tuple(color))
+        """A new hint at (y, x), selected at once. color: as for `set_color`, by default the current one; snapped to the pixel's lightness.
+        Returns its index."""
+        color = self.color if color is None else _ab_of(color)
+        self.selected = self.hints.add(self._hint(y, x, color, size or self.size))
+        self._remember(color)
         return self.selected
 
     @locked
@@ -110,11 +120,7 @@ class HintSession:
 
         A pixel keeps its own lightness: a colour that does not exist there becomes the nearest of its hue.
         """
-        color = hint_tools.parse_color(color) if isinstance(color, str) else tuple(color)
-        if len(color) not in (2, 3):
-            raise ValueError(f"{color} is no colour: give (a, b), (L, a, b) or a text such as '#c03020'.")
-        a, b = color[-2:]
-        hint_tools.snap(50, a, b)                                                                  # two finite numbers, or it says so
+        a, b = _ab_of(color)
         self.snapped = False
         if self.selected is not None:
             self.hints.replace(self.selected, self.recolored(self.selected, a, b))
