@@ -119,7 +119,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     """
     size = size or train.size()
     method = zoo.get(name)
-    model = model if model is not None else zoo.load(name, weights, size=size, device=device)
+    given, model = model is not None, model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or ("scenes" if size == "smoke" else "imagenette")
     working_size = zoo.working_size(model.config)
     side = model.config.image_size if spec == "scenes" else TEST_SIZE[size]
@@ -135,7 +135,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     if "grey" in known:
         summaries = {row: known[row] for row in ("grey", "mean colour") if row in known} | summaries
     file = Path(weights or zoo.weights_file(name, size))
-    source = zoo.read_sidecar(file) if file.exists() else {}
+    source = zoo.read_sidecar(file) if file.exists() and not given else {}      # a model given by hand has its own history
     trained = {key: source.get(key) for key in ("seed", "steps", "batch", "minutes")} | {"config_hash": results.config_hash(model.config)}
     if write:
         for row, summary in summaries.items():

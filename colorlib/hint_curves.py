@@ -26,9 +26,10 @@ def score(colorizer, rgb, ids, protocol, amount, batch_size=10):
     told and what was painted, at the hints; nan where there are none.
     """
     psnr, errors = [], []
-    for part, names in zip(rgb.split(batch_size), np.array_split(np.array(ids), np.arange(batch_size, len(ids), batch_size))):
+    for start in range(0, len(rgb), batch_size):
+        part, names = rgb[start:start + batch_size], ids[start:start + batch_size]
         L, ab = lab.rgb_to_lab(part).split([1, 2], 1)
-        hint_ab, hint_mask = protocol_hints(ab, list(names), protocol, amount)
+        hint_ab, hint_mask = protocol_hints(ab, names, protocol, amount)
         pred = colorizer({"L": L, "hint_ab": hint_ab, "hint_mask": hint_mask}).float().cpu()
         painted = (lab.lab_to_rgb(torch.cat([L, pred], 1)) * 255).round().byte()
         psnr.append(metrics.psnr(painted, part))
@@ -38,11 +39,14 @@ def score(colorizer, rgb, ids, protocol, amount, batch_size=10):
 
 
 def summarize(scores, colorful):
-    """Mean with its standard error, median, mean over the colourful pictures (`colorful` is boolean (n,)), and the mean error at the hints."""
+    """Mean with its standard error, median, mean over the colourful pictures (`colorful` is boolean (n,)), and the mean error at the hints.
+
+    A number that needs two pictures, a colourful one or a hint is None where there are none.
+    """
     psnr, error = scores["psnr"], scores["hint_error"]
-    return {"n": len(psnr), "psnr": psnr.mean(), "psnr_se": psnr.std(ddof=1) / len(psnr) ** 0.5 if len(psnr) > 1 else float("nan"),
-            "psnr_median": np.median(psnr), "psnr_colorful": psnr[colorful].mean() if colorful.any() else float("nan"), "n_colorful": int(colorful.sum()),
-            "hint_error": float("nan") if np.isnan(error).all() else np.nanmean(error)}
+    return {"n": len(psnr), "psnr": psnr.mean(), "psnr_se": psnr.std(ddof=1) / len(psnr) ** 0.5 if len(psnr) > 1 else None,
+            "psnr_median": np.median(psnr), "psnr_colorful": psnr[colorful].mean() if colorful.any() else None, "n_colorful": int(colorful.sum()),
+            "hint_error": None if np.isnan(error).all() else np.nanmean(error)}
 
 
 def measure_method(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None, amounts=AMOUNTS):
@@ -52,7 +56,7 @@ def measure_method(name, size=None, spec=None, weights=None, model=None, limit=N
     """
     size, method = size or train.size(), zoo.get(name)
     zoo.check_conditions(method, hints=())
-    model = model if model is not None else zoo.load(name, weights, size=size, device=device)
+    given, model = model is not None, model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or ("scenes" if size == "smoke" else "imagenette")
     dataset = data.choose(open_dataset(spec, zoo.working_size(model.config) if spec == "scenes" else TEST_SIZE[size], split="val"), limit=limit or PICTURES)
     samples = [dataset[i] for i in range(len(dataset))]
@@ -62,7 +66,7 @@ def measure_method(name, size=None, spec=None, weights=None, model=None, limit=N
     colorizer = lambda batch: papers.colorize(model, {key: value.to(place) for key, value in batch.items()})
     shared = {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset))}
     file = Path(weights or zoo.weights_file(name, size))
-    source = zoo.read_sidecar(file) if file.exists() else {}
+    source = zoo.read_sidecar(file) if file.exists() and not given else {}      # a model given by hand has its own history
     trained = {key: source.get(key) for key in ("seed", "steps", "batch", "minutes")} | {"config_hash": results.config_hash(model.config)}
     grey = summarize(score(lambda batch: torch.zeros_like(batch["hint_ab"]), rgb, ids, "dense05", 0), colorful)
     rows = [{"method": "grey", "protocol": "any", "amount": 0} | shared | grey]

@@ -52,7 +52,7 @@ def _test_squares(height, width, protocol, amount, generator):
     is_fraction = 0 < amount < 1
     if protocol == "dense05":
         field = torch.rand(height * width, generator=generator)
-        chosen = (field < amount).nonzero()[:, 0] if is_fraction else field.argsort()[:int(amount)]
+        chosen = (field < amount).nonzero()[:, 0] if is_fraction else field.argsort(stable=True)[:int(amount)]
         return torch.stack([chosen // width, chosen % width, torch.ones_like(chosen)], 1)
     count = round(amount * height * width) if is_fraction else int(amount)
     if protocol == "zhang6":

@@ -164,8 +164,8 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
 
     The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
     full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at.
-    hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none. Raises ValueError for an unknown method, a missing or an unused condition,
-    FileNotFoundError for missing weights or picture.
+    hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none. Raises ValueError for an
+    unknown method, a missing or an unused condition, FileNotFoundError for missing weights or picture.
     """
     row = get(method)
     check_conditions(row, hints=hints, caption=caption, reference=reference)
