@@ -102,7 +102,7 @@ def _training_squares(height, width, scheme, draw):
         cells = draw((height // side) * (width // side)).argsort()[:count]                                # without replacement
         return torch.stack([cells // (width // side) * side, cells % (width // side) * side, torch.full_like(cells, side)], 1)
     count = int((1 + EVERY_MOST * pixels) ** float(draw(1))) - (1 if draw(1) < 0.5 else 0)                # 1: none or one
-    largest = ZHANG_SIZES if draw(1) < 0.5 and count * ZHANG_SIZES ** 2 < pixels / 4 else 1
+    largest = ZHANG_SIZES if draw(1) < 0.5 and count * ZHANG_SIZES ** 2 < pixels else 1
     side = (draw(count) * min(largest, height, width)).long() + 1
     return torch.stack([(draw(count) * (height - side + 1)).long(), (draw(count) * (width - side + 1)).long(), side], 1)
 
