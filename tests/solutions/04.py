@@ -4,5 +4,5 @@ SOLUTIONS = {
     "4.1": "answer = 251",
     "4.2": "answer = 0.125",
     "4.3": "answer = 1.7 ** 1.5",
-    "4.4": "answer = (30.3, 27.0)",
+    "4.4": "answer = torch.tensor([30.3, 27.0])",
 }
