@@ -215,7 +215,7 @@ def test_every_count():
     below = [(counts <= n).mean() for n in (10, 33)]                                  # log-uniform: log(n + 1) / log(most + 1)
     assert below == pytest.approx([np.log(n + 1.5) / np.log(most + 1) for n in (10, 33)], abs=0.05) and 0.05 < (counts == 0).mean() < 0.2
     largest = np.array([int(one[:, 2].max()) for one in squares if len(one)])
-    many = counts[counts > 0] * 81 >= 64 * 64 / 4
+    many = counts[counts > 0] * 81 >= 64 * 64
     assert (largest[many] == 1).all() and largest.max() == 9 and 0.3 < (largest[~many] > 1).mean() < 0.7
     chosen = torch.cat(squares)
     assert (chosen[:, :2] >= 0).all() and (chosen[:, :2] + chosen[:, 2:] <= 64).all() and chosen[:, 0].max() == 63
