@@ -124,7 +124,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     working_size = zoo.working_size(model.config)
     side = model.config.image_size if spec == "scenes" else TEST_SIZE[size]
     dataset = open_dataset(spec, side, split="val", limit=limit)
-    shared = {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset)), "n": len(dataset)}
+    shared = columns_of_test(size, spec, dataset) | {"n": len(dataset)}
     known = {row["method"]: row for row in results.latest(method.results, **shared) if row["method"] in results.TRIVIAL and not row["variant"]}
     colorizers, place = {} if "grey" in known else trivial_colorizers(spec, side), next(model.parameters()).device
     for variant, colorizer in method.papers.variants(model).items():
@@ -134,9 +134,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     summaries = {row: metrics.summarize(columns) for row, columns in scores.items()}
     if "grey" in known:
         summaries = {row: known[row] for row in ("grey", "mean colour") if row in known} | summaries
-    file = Path(weights or zoo.weights_file(name, size))
-    source = zoo.read_sidecar(file) if file.exists() and not given else {}      # a model given by hand has its own history
-    trained = {key: source.get(key) for key in ("seed", "steps", "batch", "minutes")} | {"config_hash": results.config_hash(model.config)}
+    trained = columns_of_training(model, None if given else weights or zoo.weights_file(name, size))
     if write:
         for row, summary in summaries.items():
             if (is_trivial := row in results.TRIVIAL) and "grey" in known:
@@ -144,6 +142,17 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
             results.append(method.results, {"method": row if is_trivial else name, "variant": "" if is_trivial else row} | shared
                            | ({} if is_trivial else trained) | {key: value for key, value in summary.items() if np.isscalar(value)})
     return summaries
+
+
+def columns_of_test(size, spec, dataset):
+    """What a result row says of the pictures it was measured on."""
+    return {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset))}
+
+
+def columns_of_training(model, weights):
+    """What a result row says of a model: its config and, from the JSON beside its weights file, how it was trained. weights None: nobody knows."""
+    source = zoo.read_sidecar(weights) if weights is not None and Path(weights).exists() else {}
+    return {key: source.get(key) for key in ("seed", "steps", "batch", "minutes")} | {"config_hash": results.config_hash(model.config)}
 
 
 def trivial_colorizers(spec, side):
@@ -189,14 +198,9 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto"):
 
 def reproduce_curve(method, size, spec, weights, limit, device, name):
     """Measure PSNR against the number of hints and draw it beside the other methods' curves. Returns the file written."""
-    import matplotlib.pyplot as plt
-
     from colorlib import hint_curves      # here, because it is built on this module
     hint_curves.measure_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 8), device=device)
-    figure = hint_curves.draw(size)
-    path = figures.save(figure, name)
-    plt.close(figure)
-    return path
+    return save_figure(name, hint_curves.draw(size))
 
 
 def table_metrics(name):
@@ -259,8 +263,12 @@ def draw_hints(picture, hint_ab, hint_mask, side=7):
 
 def save_grid(name, rows, **options):
     """Draw a grid, save it, forget it. Returns the file written."""
+    return save_figure(name, figures.grid(rows, **options))
+
+
+def save_figure(name, figure):
+    """Save a figure and forget it. Returns the file written."""
     import matplotlib.pyplot as plt
-    figure = figures.grid(rows, **options)
     path = figures.save(figure, name)
     plt.close(figure)
     return path

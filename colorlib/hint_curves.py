@@ -3,13 +3,11 @@
 A number of dB without the number of hints says nothing: between one hint and 5 % of the pixels lie fifteen. Pictures go through at the
 working size, so only colour is scored, as in the published tests.
 """
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from colorlib import data, figures, lab, metrics, results, train, zoo
-from colorlib.experiments import TEST_SIZE, dataset_ids, open_dataset
+from colorlib.experiments import TEST_SIZE, columns_of_test, columns_of_training, open_dataset
 from colorlib.progress import track
 from colorlib.simulated_hints import COUNTS, FRACTIONS, PROTOCOLS, protocol_hints
 
@@ -64,10 +62,7 @@ def measure_method(name, size=None, spec=None, weights=None, model=None, limit=N
     colorful = metrics.colorfulness(rgb).numpy() > COLORFUL
     place, papers = next(model.parameters()).device, method.papers
     colorizer = lambda batch: papers.colorize(model, {key: value.to(place) for key, value in batch.items()})
-    shared = {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset))}
-    file = Path(weights or zoo.weights_file(name, size))
-    source = zoo.read_sidecar(file) if file.exists() and not given else {}      # a model given by hand has its own history
-    trained = {key: source.get(key) for key in ("seed", "steps", "batch", "minutes")} | {"config_hash": results.config_hash(model.config)}
+    shared, trained = columns_of_test(size, spec, dataset), columns_of_training(model, None if given else weights or zoo.weights_file(name, size))
     grey = summarize(score(lambda batch: torch.zeros_like(batch["hint_ab"]), rgb, ids, "dense05", 0), colorful)
     rows = [{"method": "grey", "protocol": "any", "amount": 0} | shared | grey]
     for protocol, amount in track([(protocol, amount) for protocol in amounts for amount in amounts[protocol]], progress):

@@ -46,9 +46,14 @@ def propagate(L, hint_ab, hint_mask):
 
     nearness is the cube root of the weights' sum, about 1 / d of the nearest fitting hint. L `(N, 1, H, W)`, H and W even. Without a hint both are 0.
     """
-    cells = Cells(L.float(), hint_ab.float(), hint_mask.float())
-    nothing = cells.L.new_zeros(len(L), 1, 1, 1)
-    with torch.autocast(L.device.type, enabled=False):
+    return spread(Cells(L.float(), hint_ab.float(), hint_mask.float()))
+
+
+@torch.no_grad()
+def spread(cells):
+    """`propagate` of `Cells`."""
+    nothing = cells.L.new_zeros(len(cells.L), 1, 1, 1)
+    with torch.autocast(cells.L.device.type, enabled=False):
         ab, total = average(cells, None, torch.cat([nothing, nothing], 1), nothing, POWER, FLOOR)
     return enlarge(ab), enlarge(total.pow(1 / (2 * POWER)))
 
@@ -57,11 +62,9 @@ class Cells:
     """Pictures and hints at half resolution: L `(N, 1, h, w)`, and of each picture the hinted cells' place, ab and mean L."""
 
     def __init__(self, L, hint_ab, hint_mask):
-        count = F.avg_pool2d(hint_mask, CELL)                                             # (N, 1, h, w)
-        pooled = lambda x: F.avg_pool2d(x * hint_mask, CELL) / count.clamp_min(1e-12)
-        ab, hint_L = pooled(hint_ab), pooled(L)
-        self.L = F.avg_pool2d(L, CELL)
-        self.places = [one[0].nonzero(as_tuple=True) for one in count]                    # (y (n,), x (n,)) a picture
+        ab, hint_L = (hscau.resize_hints(x, hint_mask, 1) for x in (hint_ab, L))          # means over the hints of a cell
+        self.L = F.avg_pool2d(L, CELL)                                                    # (N, 1, h, w)
+        self.places = [one[0].nonzero(as_tuple=True) for one in F.avg_pool2d(hint_mask, CELL)]                    # (y (n,), x (n,)) a picture
         self.ab = [one[:, y, x] for one, (y, x) in zip(ab, self.places)]                  # (2, n)
         self.hint_L = [one[0, y, x] for one, (y, x) in zip(hint_L, self.places)]          # (n,)
 
@@ -118,13 +121,14 @@ class HintNet(nn.Module):
     def forward(self, L, hint_ab, hint_mask):
         hscau.check_maps(L, hint_ab, hint_mask)
         hint_ab = hint_ab * hint_mask
-        spread, nearness = propagate(L, hint_ab, hint_mask)
-        x = self.trunk(torch.cat([L / 100, hint_ab / AB_SCALE, hint_mask, spread / AB_SCALE, nearness], 1), hint_ab, hint_mask)
+        cells = Cells(L.float(), hint_ab.float(), hint_mask.float())
+        first, nearness = spread(cells)
+        x = self.trunk(torch.cat([L / 100, hint_ab / AB_SCALE, hint_mask, first / AB_SCALE, nearness], 1), hint_ab, hint_mask)
         with torch.autocast(x.device.type, enabled=False):                                # half precision would show in the colours
             x = x.float()
             half = F.avg_pool2d(x, CELL)
             guess, weight = self.to_guess(half).split([2, 1], 1)
-            ab, _ = average(Cells(L.float(), hint_ab.float(), hint_mask.float()), self.to_features(half), AB_SCALE * guess,
+            ab, _ = average(cells, self.to_features(half), AB_SCALE * guess,
                             torch.exp((GUESS_WEIGHT + 5 * weight).clamp(-20, 5)), self.power, self.log_floor.exp())
             return enlarge(ab) + AB_SCALE * self.to_detail(x)
 

@@ -10,6 +10,20 @@ from colorlib.lab import lab_to_rgb
 SNAPPED = " Snapped: this lightness has no such colour, so the nearest of its hue is used."
 
 
+class SessionView:
+    """What the picker and the form have in common: they show a `session`."""
+
+    @property
+    def hints(self):
+        """The `HintSet` being edited."""
+        return self.session.hints
+
+    @property
+    def result(self):
+        """The live result, `(h, w, 3)` uint8."""
+        return self.session.result
+
+
 def perform(session, name, arguments):
     """Do one action. Returns (answer, whether it went wrong). Callable from several threads: one action at a time."""
     with session.lock:

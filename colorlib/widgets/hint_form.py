@@ -8,14 +8,14 @@ from ipywidgets import HTML, BoundedIntText, Button, Checkbox, ColorPicker, Drop
 
 from colorlib.images import colorized_name
 from colorlib.widgets.explorer import WIDE
-from colorlib.widgets.hint_actions import hex_color, perform
+from colorlib.widgets.hint_actions import SessionView, hex_color, perform
 from colorlib.widgets.hint_session import LARGEST, HintSession
 from colorlib.widgets.pictures import image_html, sentence_html
 
 NEW_HINT = "a new hint"
 
 
-class HintForm(VBox):
+class HintForm(SessionView, VBox):
     """Hints by row, column and colour; arguments as in `HintSession`, or a session itself.
 
     `hints` is the `HintSet` being edited, `session` all of the state. Errors are one sentence in `message`.
@@ -58,16 +58,6 @@ class HintForm(VBox):
                           HBox([self.picture_path, buttons["export"]])])
         self.message.value = sentence_html("Set row, column and colour, then Add.")
         self._show()
-
-    @property
-    def hints(self):
-        """The `HintSet` being edited."""
-        return self.session.hints
-
-    @property
-    def result(self):
-        """The live result, `(h, w, 3)` uint8."""
-        return self.session.result
 
     def put(self):
         """Add a hint at the sliders' place, or move the one being edited there."""

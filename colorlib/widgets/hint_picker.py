@@ -5,7 +5,7 @@ import anywidget
 import traitlets
 
 from colorlib.images import colorized_name
-from colorlib.widgets.hint_actions import hex_color, perform
+from colorlib.widgets.hint_actions import SessionView, hex_color, perform
 from colorlib.widgets.hint_session import LARGEST, HintSession
 from colorlib.widgets.pictures import encode
 
@@ -14,7 +14,7 @@ CHANGING = ("add", "move", "delete", "clear", "undo", "redo", "load", "student",
 WELCOME = "Click the picture where you know a colour."
 
 
-class HintPicker(anywidget.AnyWidget):
+class HintPicker(SessionView, anywidget.AnyWidget):
     """Click, drag and type colours into a picture; mouse, touch, pen and keyboard. Arguments as in `HintSession`, or a session itself.
 
     `hints` is the `HintSet` being edited, `session` all of the state; both may be used while the picker is open, `refresh()` shows what changed.
@@ -42,16 +42,6 @@ class HintPicker(anywidget.AnyWidget):
                                   "trained_text": sizes_text(model.trained_sizes)})
         self._show(WELCOME)
         self.on_msg(self._on_message)
-
-    @property
-    def hints(self):
-        """The `HintSet` being edited."""
-        return self.session.hints
-
-    @property
-    def result(self):
-        """The live result, `(h, w, 3)` uint8."""
-        return self.session.result
 
     def act(self, name, **arguments):
         """Do what a button does, see `hint_actions.ACTIONS`, and show what came of it. Returns (answer, whether it went wrong)."""
