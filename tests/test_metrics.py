@@ -1,11 +1,13 @@
 """colorlib.metrics against scikit-image, torchmetrics and cases worked out by hand."""
+import colorsys
 import math
-import pickle
-import urllib.error
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.data import astronaut, coffee
 from skimage.metrics import structural_similarity
@@ -51,7 +53,8 @@ def test_psnr_and_ssim_agree_with_torchmetrics(photos):
     torch.testing.assert_close(metrics.ssim(*photos), full[..., 5:-5, 5:-5].mean((1, 2, 3)), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("variant", "scale", "data_range"), [("skimage", 1 / 255, 1.0), ("ct2", np.uint8(1), 225)])
+@pytest.mark.parametrize(("variant", "scale", "data_range"), [("skimage", 1 / 255, 1.0), ("ct2", np.uint8(1), 225),
+                                                              ("range2", 1 / 255, 2.0)])
 def test_ssim_variants_are_scikit_images(photos, variant, scale, data_range):
     """ct2 rounds to 8 bit, as a saved PNG does, so its bytes go in unscaled."""
     pred, true = (x.movedim(1, -1).numpy() for x in photos)
@@ -60,9 +63,19 @@ def test_ssim_variants_are_scikit_images(photos, variant, scale, data_range):
     assert metrics.ssim(*photos, variant=variant).tolist() == pytest.approx(theirs, abs=1e-12)
 
 
-def test_the_slip_in_ct2s_ssim_lowers_it(photos):
-    right, slip = metrics.ssim(*photos, variant="skimage"), metrics.ssim(*photos, variant="ct2")
-    assert (slip < right).all()
+def test_the_slips_in_ct2s_and_scgans_ssim(photos):
+    """A range too narrow lowers it, a range too wide raises it."""
+    right, narrow, wide = (metrics.ssim(*photos, variant=variant) for variant in ("skimage", "ct2", "range2"))
+    assert (narrow < right).all() and (right < wide).all()
+
+
+def test_nrmse_by_hand():
+    """Off by 0.1 where the root mean square is 0.5: 0.2. Nothing to divide by in a black picture."""
+    true = torch.full((1, 3, 8, 8), 0.5, dtype=torch.float64)
+    assert metrics.nrmse(true + 0.1, true).item() == pytest.approx(0.2)
+    black = torch.zeros_like(true)
+    assert metrics.nrmse(black, true).item() == pytest.approx(1)
+    assert metrics.nrmse(true, black).item() == math.inf and math.isnan(metrics.nrmse(black, black).item())
 
 
 @pytest.mark.parametrize("variant", metrics.SSIM_VARIANTS)
@@ -120,6 +133,135 @@ def test_colorfulness_gap_two_ways():
     vivid, grey = flat(RED, GREEN), flat((90, 90, 90))
     gap, error = metrics.colorfulness_gap(torch.cat([vivid, grey]), torch.cat([grey, vivid]))
     assert gap == pytest.approx(0, abs=1e-9) and error == pytest.approx(161)
+
+
+def test_cci_ratio_rewards_dull_pictures():
+    """One hue: M = 0.3 sqrt(rg^2 + yb^2), so (66, 0, 0) has 22.1, faded to (52, 0, 0) 17.4, and no colour at all 0."""
+    vivid, faded, grey = flat((66, 0, 0)), flat((52, 0, 0)), flat((90, 90, 90))
+    assert metrics.colorfulness(faded).item() == pytest.approx(0.3 * math.hypot(52, 26))
+    assert metrics.cci_ratio(vivid) == 0 and metrics.cci_ratio(grey) == 0 and metrics.cci_ratio(faded) == 1
+    assert metrics.cci_ratio(torch.cat([vivid, faded, grey, faded])) == 0.5
+    limit = metrics.colorfulness(faded).item()
+    assert metrics.cci_ratio(faded, limit, limit) == 1                       # limits included
+    assert metrics.cci_ratio(vivid, low=20, high=25) == 1
+
+
+def hsl(hue, saturation, lightness):
+    """A flat picture of one HSL colour, hue in degrees: float64 (1, 3, 4, 4)."""
+    rgb = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
+    return torch.tensor(rgb, dtype=torch.float64)[None, :, None, None].expand(1, 3, 4, 4)
+
+
+@pytest.mark.parametrize(("hue", "saturation", "lightness", "expected"), [
+    (50, 0.76, 0.5, 1.0), (115, 0.81, 0.5, 1.0), (220, 0.43, 0.5, 1.0),                  # the natural saturations
+    (50, 0.24, 0.5, math.exp(-0.5)), (115, 0.28, 0.4, math.exp(-0.5)), (220, 0.65, 0.6, math.exp(-0.5)),      # one SD off
+    (80, 0.7, 0.5, 0), (150, 0.7, 0.5, 0), (300, 0.7, 0.5, 0), (20, 0.7, 0.5, 0),        # hues of nothing natural
+    (50, 0.09, 0.5, 0), (50, 0.76, 0.19, 0), (50, 0.76, 0.81, 0), (50, 0, 0.5, 0),       # too grey, too dark, too light
+])
+def test_cni_by_hand(hue, saturation, lightness, expected):
+    assert metrics.cni(hsl(hue, saturation, lightness)).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_cni_weighs_classes_by_their_pixels():
+    """Half natural skin, a quarter sky one SD off, a quarter of pink, which does not count."""
+    skin, sky, pink = hsl(50, 0.76, 0.5), hsl(220, 0.65, 0.5), hsl(330, 0.5, 0.5)
+    picture = torch.cat([skin, skin, sky, pink], dim=3)
+    assert metrics.cni(picture).item() == pytest.approx((2 + math.exp(-0.5)) / 3)
+
+
+def cni_one_pixel_at_a_time(picture):
+    """The index written out: uint8 (H, W, 3) -> float."""
+    found = {"skin": [], "grass": [], "sky": []}
+    for pixel in picture.reshape(-1, 3).tolist():
+        r, g, b = (value / 255 for value in pixel)
+        top, bottom = max(r, g, b), min(r, g, b)
+        if top == bottom:
+            continue
+        if top == r:
+            hue = (60 * ((g - b) / (top - bottom)) + 360) % 360
+        elif top == g:
+            hue = (60 * ((b - r) / (top - bottom)) + 120) % 360
+        else:
+            hue = (60 * ((r - g) / (top - bottom)) + 240) % 360
+        lightness = (top + bottom) / 2
+        saturation = (top - bottom) / (1 - abs(2 * lightness - 1))
+        if saturation > 0.1 and 0.2 < lightness < 0.8:
+            for name, low, high in (("skin", 25, 70), ("grass", 95, 135), ("sky", 185, 260)):
+                found[name] += [saturation] if low <= hue <= high else []
+    natural = {"skin": (0.76, 0.52), "grass": (0.81, 0.53), "sky": (0.43, 0.22)}
+    parts = [(len(s), math.exp(-0.5 * ((sum(s) / len(s) - natural[name][0]) / natural[name][1]) ** 2))
+             for name, s in found.items() if s]
+    return sum(n * score for n, score in parts) / sum(n for n, _ in parts) if parts else 0
+
+
+LEVELS = st.sampled_from([0, 1, 51, 102, 119, 127, 128, 153, 204, 254, 255]) | st.integers(0, 255)     # limits are hit
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(3)), elements=LEVELS))
+def test_cni_is_the_loop_over_pixels(picture):
+    assert metrics.cni(picture).item() == pytest.approx(cni_one_pixel_at_a_time(picture), abs=1e-12)
+
+
+def waves(shift):
+    """A colourful picture by formula: uint8 (256, 256, 3)."""
+    y, x = np.mgrid[:256, :256]
+    planes = [128 + 100 * np.sin((x * (c + 1) + y * (3 - c)) / 40 + shift + 2 * c) for c in range(3)]
+    return np.stack(planes, axis=-1).round().astype(np.uint8)
+
+
+def test_scgans_released_evaluation():
+    """Its own numbers for the two pictures and a faded one, files as PNG; its missing scikit-image names mapped to
+    today's, whose SSIM gets the data range 2 that the old one took for floats."""
+    true, pred = waves(0), waves(0.4)
+    assert metrics.cni([true, pred, true // 4 + 96]).tolist() == pytest.approx(
+        [0.8662302626137912, 0.8666449840223609, 0.475364353212128], abs=1e-9)
+    assert metrics.colorfulness([true, pred, true // 4 + 96]).tolist() == pytest.approx(
+        [132.32828398225146, 132.3313147321847, 33.07191985596428], abs=1e-9)
+    assert metrics.nrmse(pred, true).item() == pytest.approx(0.19217463795722417, abs=1e-9)
+    assert metrics.psnr(pred, true).item() == pytest.approx(19.155633192878412, abs=1e-9)
+    assert metrics.ssim(pred, true, "range2").item() == pytest.approx(0.9043189672825348, abs=1e-9)
+
+
+# ---------------------------------------------------------------- saliency
+
+def test_saliency_scores_by_hand():
+    """Truth 1 1 0 0, guess 1 0 1 0: one hit of two guessed and two wanted. One half itself is not salient."""
+    true = torch.tensor([[1.0, 0.9], [0.5, 0.0]])[None, None]
+    pred = torch.tensor([[0.51, 0.5], [1.0, 0.2]])[None, None]
+    scores = metrics.saliency_scores(pred, true)
+    assert [scores[name].item() for name in ("precision", "recall", "f1")] == [0.5, 0.5, 0.5]
+    assert scores["saliency_l1"].item() == pytest.approx((0.49 + 0.4 + 0.5 + 0.2) / 4)
+    assert scores["saliency_l2"].item() == pytest.approx((0.49 ** 2 + 0.4 ** 2 + 0.5 ** 2 + 0.2 ** 2) / 4)
+    assert all(values.shape == (1,) and values.dtype == torch.float64 for values in scores.values())
+    pred[..., 1, 0] = 0                                                  # guess 1 0 0 0: precision 1, recall 1/2, F1 2/3
+    scores = metrics.saliency_scores(pred, true)
+    assert [scores[name].item() for name in ("precision", "recall", "f1")] == pytest.approx([1, 0.5, 2 / 3])
+
+
+def test_pictures_without_salient_pixels_do_not_count():
+    """Four pairs: found, nothing found, nothing there, neither. The published code counts the last three as 0."""
+    empty, full = torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.full((1, 1, 4, 4), 255, dtype=torch.uint8)
+    pred, true = torch.cat([full, empty, full, empty]), torch.cat([full, full, empty, empty])
+    scores, legacy = metrics.saliency_scores(pred, true), metrics.saliency_scores(pred, true, legacy=True)
+    nan = math.nan
+    for name, expected in (("precision", [1, nan, nan, nan]), ("recall", [1, 0, nan, nan]), ("f1", [1, 0, nan, nan])):
+        np.testing.assert_array_equal(scores[name], expected)
+        assert legacy[name].tolist() == [1, 0, 0, 0]
+    summary = metrics.summarize(scores)
+    assert (summary["n"], summary["precision"], summary["recall"], summary["saliency_l1"]) == (4, 1, 0.5, 0.5)
+    assert metrics.summarize(legacy)["recall"] == 0.25
+    assert math.isnan(metrics.summarize({"f1": [nan, nan]})["f1"])
+
+
+@pytest.mark.parametrize(("pred", "message"), [
+    (torch.zeros(2, 1, 4, 4), "one shape"), (torch.zeros(1, 3, 4, 4), "saliency maps"), (np.zeros((1, 1, 4, 4)), "tensor"),
+    (torch.full((1, 1, 4, 4), math.nan), "in \\[0, 1\\]"), (torch.full((1, 1, 4, 4), 1.5), "in \\[0, 1\\]"),
+    (torch.zeros(1, 1, 4, 4, dtype=torch.int64), "uint8 or float"), (torch.zeros(0, 1, 4, 4), "saliency maps"),
+])
+def test_bad_saliency_maps_are_refused(pred, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.saliency_scores(pred, torch.zeros(1, 1, 4, 4))
 
 
 # ---------------------------------------------------------------- bins
@@ -247,119 +389,5 @@ def test_bad_pictures_are_refused(pred, message):
 def test_ssim_refuses_small_pictures_and_unknown_variants():
     with pytest.raises(ValueError, match="11 px"):
         metrics.ssim(torch.zeros(1, 3, 10, 30), torch.zeros(1, 3, 10, 30))
-    with pytest.raises(ValueError, match="standard, skimage, ct2"):
+    with pytest.raises(ValueError, match="standard, skimage, ct2, range2"):
         metrics.ssim(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16), "matlab")
-
-
-# ---------------------------------------------------------------- learned distances
-
-class MeanColor(torch.nn.Module):
-    """A three-number feature of a picture, so that FID can be worked out by hand."""
-
-    def forward(self, rgb):
-        assert rgb.dtype == torch.float32 and 0 <= rgb.min() and rgb.max() <= 1
-        return rgb.mean((2, 3))
-
-
-def grey_pictures(levels):
-    return torch.tensor(levels, dtype=torch.float64)[:, None, None, None].expand(-1, 3, 8, 8)
-
-
-def test_fid_of_a_set_with_itself_is_zero():
-    pictures = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    assert metrics.fid(pictures, pictures, feature=MeanColor()) == pytest.approx(0, abs=1e-9)
-
-
-def test_fid_by_hand():
-    """Features R = G = B = level: covariance var * ones(3, 3), so FID = 3 ((m1 - m2)^2 + (s1 - s2)^2), sample SDs.
-
-    1e-6: features are float32, and the square root of a rank-1 covariance product turns rounding of 1e-16 into 1e-8.
-    """
-    pred, true = [0.1, 0.2, 0.6], [0.5, 0.5, 0.8, 1.0]
-    expected = 3 * ((np.mean(pred) - np.mean(true)) ** 2 + (np.std(pred, ddof=1) - np.std(true, ddof=1)) ** 2)
-    found = metrics.fid(grey_pictures(pred), grey_pictures(true), feature=MeanColor())
-    assert found == pytest.approx(expected, abs=1e-6)
-
-
-def test_kid_is_the_unbiased_polynomial_mmd():
-    """Against the estimator written out (Binkowski et al. 2018, Eq. 4) with k(x, y) = (x.y / d + 1)^3."""
-    generator = torch.Generator().manual_seed(0)
-    pred, true = torch.rand(9, 3, 8, 8, generator=generator), torch.rand(9, 3, 8, 8, generator=generator) ** 2
-    x, y = (pictures.mean((2, 3)).double() for pictures in (pred, true))
-    kernel = [(a @ b.T / 3 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y))]
-    own = [(k.sum() - k.trace()) / (9 * 8) for k in kernel[:2]]
-    mean, deviation = metrics.kid(pred, true, feature=MeanColor(), subsets=3)
-    assert mean == pytest.approx((own[0] + own[1] - 2 * kernel[2].mean()).item(), rel=1e-5)
-    assert deviation == pytest.approx(0, abs=1e-12)                # every subset is the whole set
-    first = metrics.kid(pred, true, feature=MeanColor(), subsets=5, subset_size=4, seed=1)
-    assert first == metrics.kid(pred, true, feature=MeanColor(), subsets=5, subset_size=4, seed=1) and first[1] > 0
-
-
-def test_feature_batches_do_not_mix_sizes_or_order():
-    pictures = [torch.full((3, 4 + i // 20, 5), i / 100) for i in range(50)]
-    features = metrics._extract_features(MeanColor(), pictures, as_bytes=False)
-    assert features[:, 0].tolist() == pytest.approx([i / 100 for i in range(50)], abs=1e-7)
-
-
-def test_fid_needs_two_pictures():
-    with pytest.raises(ValueError, match="at least two"):
-        metrics.fid(grey_pictures([0.1]), grey_pictures([0.2, 0.3]), feature=MeanColor())
-
-
-@pytest.fixture
-def empty_hub(tmp_path, monkeypatch):
-    """A machine without network and without cached weights."""
-    def refuse(*_, **__):
-        raise urllib.error.URLError("no network")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    metrics._lpips_network.cache_clear()
-    metrics._inception.cache_clear()
-    yield tmp_path / "hub" / "checkpoints"
-    metrics._lpips_network.cache_clear()
-    metrics._inception.cache_clear()
-
-
-def test_missing_weights_are_named_in_one_sentence(empty_hub, photos):
-    assert not metrics.lpips_available()
-    with pytest.raises(FileNotFoundError, match="LPIPS needs the weights .*alexnet.*no network.*copy that file to"):
-        metrics.lpips(*photos)
-    with pytest.raises(FileNotFoundError, match="FID and KID needs? the weights .*inception.*no network"):
-        metrics.fid(*photos)
-    with pytest.raises(FileNotFoundError, match="FID and KID"):
-        metrics.fid(*photos, weights_path=str(empty_hub / "absent.pth"))
-    with pytest.raises(ValueError, match="alex, vgg, squeeze"):
-        metrics.lpips_available("resnet")
-
-
-def test_a_weight_file_that_would_run_code_is_refused(empty_hub, photos, capsys):
-    class Intruder:
-        def __reduce__(self):
-            return print, ("code ran",)
-    path = empty_hub.parent / "inception.pth"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(pickle.dumps(Intruder(), protocol=2))
-    with pytest.raises(FileNotFoundError, match="cannot be downloaded or read"):
-        metrics.fid(*photos, weights_path=str(path))
-    assert "code ran" not in capsys.readouterr().out
-
-
-def test_lpips_with_weights_from_the_cache(empty_hub, photos):
-    """The real path, with random SqueezeNet weights in the cache: zero for equals, symmetric, per picture."""
-    import torchvision
-    torch.manual_seed(0)
-    empty_hub.mkdir(parents=True)
-    network = torchvision.models.squeezenet1_1(weights=None)
-    torch.save(network.state_dict(), empty_hub / "squeezenet1_1-b8a52dc0.pth")
-    assert metrics.lpips_available("squeeze")
-    pred, true = photos
-    distance = metrics.lpips(pred, true, net="squeeze")
-    assert distance.dtype == torch.float64 and distance.shape == (2,) and (distance > 0).all()
-    assert metrics.lpips(true, true, net="squeeze").tolist() == [0, 0]
-    torch.testing.assert_close(metrics.lpips(true, pred, net="squeeze"), distance, rtol=1e-9, atol=0)
-    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
-    theirs = learned_perceptual_image_patch_similarity(pred / 255.0, true / 255.0, net_type="squeeze", normalize=True,
-                                                       reduction="none")
-    torch.testing.assert_close(distance, theirs.double(), rtol=1e-4, atol=0)       # theirs runs in float32
-    with pytest.raises(ValueError, match="32 px"):
-        metrics.lpips(pred[..., :20], true[..., :20], net="squeeze")
