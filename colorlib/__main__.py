@@ -1,5 +1,6 @@
-"""python -m colorlib {colorize, train, evaluate, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
+"""python -m colorlib {colorize, train, evaluate, ablate, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
 import argparse
+import ast
 import json
 import os
 import sys
@@ -40,6 +41,7 @@ def parse(arguments=None):
     p.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else int(text), help="how many, for data parallel training")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
     p.add_argument("--compile", action="store_true", help="torch.compile the networks")
+    add_settings(p)
 
     p = commands.add_parser("evaluate", help="measure a method beside the trivial answers and append the rows to data/results")
     p.add_argument("method")
@@ -50,19 +52,33 @@ def parse(arguments=None):
     p.add_argument("--device", default="auto")
     p.add_argument("--dry-run", action="store_true", help="print, write no rows")
     p.add_argument("--curve", action="store_true", help="for methods that take hints: PSNR against the number of hints, in three protocols")
+    p.add_argument("--published", action="store_true", help="for SCGAN: the authors' evaluation, slips included, beside the same done right")
+
+    p = commands.add_parser("ablate", help="train a method with one thing changed at a time, several seeds each, and compare")
+    p.add_argument("method")
+    add_size(p)
+    p.add_argument("--seeds", type=int, default=3)
+    add_settings(p)
+    p.add_argument("--rows", nargs="+", help="only these rows (default: all the paper's file lists)")
+    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
 
     p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, table and figure")
     p.add_argument("method", nargs="?", default="all")
     add_size(p)
     p.add_argument("--data")
     p.add_argument("--limit", type=int, help="at most so many test pictures")
+    p.add_argument("--photos", help="a folder with portraits, landscapes, legacy inside, for the figures that show them (default: scikit-image's)")
     p.add_argument("--device", default="auto")
 
     p = commands.add_parser("data", help="look through a data set: counts, sizes, grey and unreadable files")
     p.add_argument("path", help="folder of pictures, tar shards, scenes, or a torchvision set")
 
     p = commands.add_parser("bench", help="measure speed beside named peers, in one run")
-    p.add_argument("what", nargs="?", default="lab", choices=("lab", "infer"))
+    p.add_argument("what", nargs="?", default="lab", choices=("lab", "infer", "scgan", "fold", "spectral"),
+                   help="lab: colour conversion; infer: colouring; scgan: a training step of phase 2, and fold and spectral: parts of it")
+    p.add_argument("--rounds", type=int, help="how often each contestant runs (default: 15, or 3 for slow ones)")
     p.add_argument("--write", action="store_true", help="append the lines to data/results/benchmarks.csv")
 
     p = commands.add_parser("list", help="the catalogue of methods")
@@ -74,13 +90,18 @@ def add_size(parser):
     parser.add_argument("--size", choices=("smoke", "class", "paper"), help="default: COLORLIB_SIZE, or smoke")
 
 
+def add_settings(parser):
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE",
+                        help="other values for fields of the paper's Config, such as attention_weight=0")
+
+
 def main(arguments=None):
     """Run one command; returns the exit status. What a person can mend ends in one sentence on stderr, not in a traceback."""
     options = parse(arguments)
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
-        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "reproduce": run_reproduce, "data": run_data,
-                "bench": run_bench, "list": run_list}[options.command](options) or 0
+        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "ablate": run_ablate,
+                "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
         return 1
@@ -123,9 +144,30 @@ def pictures_in(folder):
 def run_train(options):
     from colorlib import experiments
     path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
-                                    options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save)
+                                    options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save,
+                                    changes=read_changes(options.method, options.size, options.set))
     if path is not None:
         print(path)
+
+
+def read_changes(name, size, settings):
+    """["attention_weight=0", "faithful=true"] -> {field: value of the field's type}. Raises ValueError for an unknown field or a value of another type."""
+    from colorlib import train, zoo
+    config, changes = zoo.get(name).presets[size or train.size()], {}
+    for setting in settings:
+        field, _, text = setting.partition("=")
+        if field not in vars(config):
+            raise ValueError(f"{name} has no setting {field!r}: choose one of {', '.join(vars(config))}.")
+        known = getattr(config, field)
+        try:
+            value = text if isinstance(known, str) else ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+        except (ValueError, SyntaxError):
+            value = None
+        value = float(value) if type(known) is float and type(value) is int else value
+        if type(value) is not type(known):
+            raise ValueError(f"{setting!r} does not fit: {field} is like {known!r}.")
+        changes[field] = value
+    return changes
 
 
 def run_evaluate(options):
@@ -136,14 +178,30 @@ def run_evaluate(options):
                                           write=not options.dry_run)
         print(hint_curves.table(rows))
         return
+    if options.published:
+        from colorlib import protocols, zoo
+        if (measure := protocols.PROTOCOLS.get(zoo.get(options.method).module)) is None:
+            raise ValueError(f"{options.method} has no evaluation of its own here: leave --published out.")
+        summaries = measure(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
+                            write=not options.dry_run)
+        print(experiments.summary_table(summaries, protocols.SCGAN_METRICS))
+        return
     summaries = experiments.evaluate_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
                                             write=not options.dry_run)
     print(experiments.summary_table(summaries))
 
 
+def run_ablate(options):
+    from colorlib import ablations
+    changes = read_changes(options.method, options.size, options.set)
+    for line in ablations.run(options.method, options.size, options.seeds, options.rows, options.device, options.precision, options.run, changes=changes):
+        print(line, flush=True)
+    print(ablations.table(options.method, options.size))
+
+
 def run_reproduce(options):
-    from colorlib import experiments
-    for line in experiments.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device):
+    from colorlib import reproduction
+    for line in reproduction.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device, photos=options.photos):
         print(line, flush=True)
 
 
@@ -160,7 +218,7 @@ def run_data(options):
 
 def run_bench(options):
     from colorlib import bench
-    print(bench.run(options.what, write=options.write))
+    print(bench.run(options.what, write=options.write, rounds=options.rounds))
 
 
 def run_list(options):
@@ -171,7 +229,9 @@ def run_list(options):
         return
     for row in rows:
         needs = ", ".join(row["conditions"]) or "nothing but the grey picture"
-        weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)" if row["weights"] else "none shipped: train it" if row["learns"] else "not needed"
+        weights = "none shipped: train it" if row["learns"] else "not needed"
+        if row["weights"]:
+            weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)"
         print(f"{row['name']}\n  {row['paper']}\n  needs {needs}; weights {weights}; {row['notebook']}")
         print("  " + "; ".join(f"{network} {count:,}" for network, count in row["parameters"].items()))
 

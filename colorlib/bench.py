@@ -1,14 +1,24 @@
 """Speed beside named peers, measured in one process, one after the other in turns. Ratios travel between machines; milliseconds do not."""
+import contextlib
+import importlib
+import os
 import statistics
+import sys
 import time
 import warnings
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from colorlib import lab, results
 
-ROUNDS = 15
+ROUNDS, SLOW_ROUNDS = 15, 3
+OFFICIAL_SCGAN = "COLORLIB_SCGAN_OFFICIAL"      # names the folder `train` of zhaoyuzhi/Semantic-Colorization-GAN, to be measured beside ours
 
 
 def time_in_turns(functions, rounds=ROUNDS):
@@ -59,15 +69,126 @@ def infer_contestants():
     return found, dict.fromkeys(found, "")
 
 
-def run(what="lab", write=False):
-    """Measure, print-ready Markdown back; write=True appends the lines to `data/results/benchmarks.csv`. what: "lab" or "infer"."""
-    threads = torch.get_num_threads()
+def official_scgan():
+    """The authors' modules `(network, network_module)` from the folder COLORLIB_SCGAN_OFFICIAL names, or None where it is not set."""
+    folder = os.environ.get(OFFICIAL_SCGAN)
+    if not folder:
+        return None
+    if not (Path(folder) / "network_module.py").is_file():
+        raise ValueError(f"{OFFICIAL_SCGAN} names {folder}, which has no network_module.py: give the folder `train` of the authors' code.")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module("network"), importlib.import_module("network_module")
+    finally:
+        sys.path.remove(folder)
+
+
+def scgan_contestants(config=None, side=256, number=1):
+    """One update of phase 2 at the paper's width, float32: WGAN-GP, and perceptual features with VGG-16's layers and random weights, for all the same.
+
+    Ours beside the plain form, `faithful`: doubled maps, two passes of the generator, a discriminator that gets gradients it does not learn from, a
+    power iteration for each pass. And beside the authors' modules where COLORLIB_SCGAN_OFFICIAL names their folder.
+    """
+    from torchvision.models import VGG16_Weights, vgg
+
+    from colorlib import classifiers, train
+    from colorlib.papers import scgan
+    config = replace(config or scgan.PAPER, phase_one=0, perceptual_weight=0.0)
+    vgg16 = nn.Module()
+    vgg16.features = vgg.make_layers([64, 64, "M", 128, 128, "M", 256, 256, 256], batch_norm=False)
+    features = classifiers.Features(classifiers.Classifier("vgg16", vgg16, VGG16_Weights.DEFAULT.transforms()))
+    draw = torch.Generator().manual_seed(0)
+    batch = {"rgb": torch.randint(0, 256, (number, 3, side, side), dtype=torch.uint8, generator=draw),
+             "saliency": torch.randint(0, 256, (number, 1, side, side), dtype=torch.uint8, generator=draw)}
+
+    def ours(faithful):
+        step = scgan.Step(replace(config, faithful=faithful), train.make_fabric("cpu"))
+        step.config, step.perceptual = replace(step.config, perceptual_weight=scgan.PAPER.perceptual_weight), [features]
+        return lambda: step(batch)
+    found = {"colorlib": ours(False), "plain form": ours(True)}
+    if modules := official_scgan():
+        found["the authors' modules"] = official_update(modules[0], config, scgan.inputs_of(batch, config), features)
+    return found, dict.fromkeys(found, f"{number} picture of {side} px")
+
+
+def official_update(network, config, inputs, features):
+    """An update in the order of the authors' `trainer_WGANGP`, which itself runs on CUDA devices only, with their networks."""
+    options = SimpleNamespace(in_channels=config.in_channels, out_channels=3, start_channels=config.width, latent_channels=config.attention_width,
+                              pad="reflect", activ_g="lrelu", activ_d="lrelu", norm_g="bn", norm_d="bn")
+    generator, critic, look = network.SCGAN(options), network.PatchDiscriminator70(options), network.PerceptualNet().requires_grad_(False)
+    look.features.load_state_dict(features.network.state_dict())
+    teach, learn = (torch.optim.Adam(net.parameters(), 1e-4, betas=(0.5, 0.999)) for net in (critic, generator))
+    x, true, saliency = inputs
+
+    def update():
+        teach.zero_grad()
+        fake = generator(x)[0].detach()
+        loss = critic(x, fake).mean() - critic(x, true).mean()
+        share = torch.rand(len(x), 1, 1, 1)
+        between = (share * true + (1 - share) * fake).requires_grad_()
+        scores = critic(x, between)
+        slope = torch.autograd.grad(scores, between, torch.ones_like(scores), create_graph=True)[0].flatten(1).norm(dim=1)
+        (loss + config.penalty_weight * (slope - 1).square().mean()).backward()
+        teach.step()
+        learn.zero_grad()
+        fake, found = generator(x)
+        loss = F.l1_loss(fake, true) + config.attention_weight * F.l1_loss(fake * found, true * saliency)
+        loss = loss + 5 * F.l1_loss(look(fake), look(true)) - config.adversarial_weight * critic(x, fake).mean()
+        loss.backward()
+        learn.step()
+    return update
+
+
+def fold_contestants(maps=(384, 128), side=128):
+    """The last doubling of SCGAN's saliency branch, the dearest layer, forward and backward: 384 maps of 128 px -> 128 of 256 px."""
+    from colorlib.papers import scgan
+    torch.manual_seed(0)
+    x = torch.randn(1, maps[0], side, side, requires_grad=True)
+    layers = {"colorlib": scgan.UpConv(*maps, scgan.PAPER), "plain form": scgan.UpConv(*maps, replace(scgan.PAPER, faithful=True))}
+    layers["plain form"].load_state_dict(layers["colorlib"].state_dict())
+    if modules := official_scgan():
+        layers["the authors' module"] = modules[1].TransposeConv2dLayer(*maps, 3, 1, 1, pad_type="reflect", activation="lrelu", norm="bn")
+    error = (layers["colorlib"](x) - layers["plain form"](x)).abs().max()
+    found = {name: lambda layer=layer: torch.autograd.grad(layer(x).mean(), [x, *(p for p in layer.parameters() if p.requires_grad)])
+             for name, layer in layers.items()}
+    return found, dict.fromkeys(found, "") | {"colorlib": f"largest difference from the plain form {error:.1e}"}
+
+
+def spectral_contestants(config=None):
+    """What a discriminator update needs of spectral norm: the weights of the six layers for three passes, and their gradients."""
+    from torch.nn.utils import parametrizations, parametrize
+
+    from colorlib.papers import scgan
+
+    def gradients(convs, weight=lambda conv: conv.weight, once=contextlib.nullcontext):
+        with once():
+            passes = [weight(conv) for _ in range(3) for conv in convs]
+            return torch.autograd.grad(sum(w.sum() for w in passes), [p for conv in convs for p in conv.parameters() if p.requires_grad])
+    ours, plain = ([layer.conv for layer in scgan.Discriminator(config or scgan.PAPER).layers] for _ in range(2))
+    bare = lambda: [nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, bias=False) for conv in ours]
+    torchs = list(map(parametrizations.spectral_norm, bare()))
+    found = {"colorlib": lambda: gradients(ours, once=parametrize.cached), "plain form": lambda: gradients(plain), "torch's": lambda: gradients(torchs)}
+    if modules := official_scgan():
+        theirs = list(map(modules[1].SpectralNorm, bare()))
+        found["the authors' module"] = lambda: gradients(theirs, lambda norm: (norm._update_u_v(), norm.module.weight)[1])
+    return found, dict.fromkeys(found, "") | {"colorlib": "one power iteration for the three passes"}
+
+
+CONTESTANTS = {"lab": (lab_contestants, ROUNDS), "infer": (infer_contestants, ROUNDS), "scgan": (scgan_contestants, SLOW_ROUNDS),
+               "fold": (fold_contestants, SLOW_ROUNDS), "spectral": (spectral_contestants, ROUNDS)}
+
+
+def run(what="lab", write=False, rounds=None):
+    """Measure, print-ready Markdown back; write=True appends the lines to `data/results/benchmarks.csv`. what: a key of CONTESTANTS; rounds: how
+    often each contestant runs, at least once (default: 15, or 3 for slow ones)."""
+    contestants, usual = CONTESTANTS[what]
+    rounds, threads = usual if rounds is None else max(1, rounds), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            functions, notes = {"lab": lab_contestants, "infer": infer_contestants}[what]()
-            times = time_in_turns(functions)
+            functions, notes = contestants()
+            times = time_in_turns(functions, rounds)
     finally:
         torch.set_num_threads(threads)
     first = next(iter(times.values()))[0]
@@ -75,6 +196,6 @@ def run(what="lab", write=False):
     for name, (median, low, high) in times.items():
         lines.append(f"| {name} | {median * 1e3:.2f} | {low * 1e3:.2f} to {high * 1e3:.2f} | {median / first:.2f} | {notes[name]} |")
         if write:
-            results.append("benchmarks", {"method": name, "variant": what, "n": ROUNDS, "median_ms": round(median * 1e3, 4), "low_ms": round(low * 1e3, 4),
+            results.append("benchmarks", {"method": name, "variant": what, "n": rounds, "median_ms": round(median * 1e3, 4), "low_ms": round(low * 1e3, 4),
                                           "high_ms": round(high * 1e3, 4), "ratio": round(median / first, 3)})
     return "\n".join(lines)

@@ -12,10 +12,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import torch.nn.functional as F
 from cycler import cycler
 
 from colorlib.files import write_atomic
-from colorlib.lab import in_gamut, lab_to_rgb, rgb_to_lab
+from colorlib.lab import in_gamut, lab_to_rgb, map_to_gamut, rgb_to_lab
 from colorlib.results import repository
 
 WIDTH = 8.0                 # inches
@@ -41,6 +42,7 @@ COLUMN_RANK = {"input": 0, "grey": 0, "condition": 1, "output": 2, "target": 3, 
 ERROR_LIMIT = 50.0          # CIE units at which the error map is brightest, one scale for every figure
 ERROR_TITLE = f"|error in ab|, 0 to {ERROR_LIMIT:g}"
 AB_LIMIT = 110.0            # half the width of an ab plane, in CIE units
+DOT_LIGHTNESS = 60.0        # at which a hint's colour is drawn
 OUTSIDE = 0.85              # the grey level that stands for colours sRGB does not have
 
 
@@ -178,6 +180,17 @@ def ab_error_map(pred, true, limit=ERROR_LIMIT):
         raise ValueError(f"pred {pred.shape[:2]} and true {true.shape[:2]} must have one size (H, W).")
     distance = np.linalg.norm((rgb_to_lab(pred) - rgb_to_lab(true))[..., 1:], axis=-1)                # (H, W)
     return (plt.get_cmap("inferno")(np.clip(distance / limit, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+def draw_hints(picture, hint_ab, hint_mask, side=7):
+    """A grey picture `(H, W, 3)` uint8 with each hint of the maps `(2, h, w)` and `(1, h, w)` as a square of `side` pixels in its colour."""
+    size = picture.shape[:2]
+    grown = F.max_pool2d(hint_mask[None], side, 1, side // 2)[0, 0] > 0                           # (h, w)
+    mean = F.avg_pool2d(torch.cat([hint_ab * hint_mask, hint_mask])[None], side, 1, side // 2)[0]      # (3, h, w)
+    tint = torch.where(grown, torch.cat([torch.full_like(hint_mask, DOT_LIGHTNESS), mean[:2] / mean[2:].clamp_min(1e-6)]), torch.zeros(3, 1, 1))
+    dots = F.interpolate(lab_to_rgb(map_to_gamut(tint)[0])[None], size)[0]
+    where = F.interpolate(grown[None, None].float(), size)[0, 0].numpy() > 0
+    return np.where(where[..., None], (dots * 255).round().byte().permute(1, 2, 0).numpy(), picture)
 
 
 def save(figure, name):

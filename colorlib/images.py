@@ -140,9 +140,15 @@ def model_input(L, size, multiple=8):
     both rounded to `multiple`. Nothing is padded: the aspect is kept but for the rounding, and ab maps straight back.
     """
     L = lightness(L) if isinstance(L, Picture) else L
-    scale = min(size / min(L.shape), MAX_ASPECT * size / max(L.shape))
-    target = [max(multiple, round(side * scale / multiple) * multiple) for side in L.shape]
-    return F.interpolate(_as_tensor(L)[None, None], size=target, mode="bilinear", antialias=True)
+    return shrink(_as_tensor(L)[None], size, multiple)
+
+
+def shrink(planes, size, multiple=8):
+    """`(C, H, W)` -> `(1, C, h, w)`, the size of `model_input`; for pictures that are not lightness, such as infrared."""
+    height, width = planes.shape[-2:]
+    scale = min(size / min(height, width), MAX_ASPECT * size / max(height, width))
+    target = [max(multiple, round(side * scale / multiple) * multiple) for side in (height, width)]
+    return F.interpolate(planes[None], size=target, mode="bilinear", antialias=True)
 
 
 def merge_chroma(L, ab, method="guided", dtype=np.uint8):
@@ -171,27 +177,49 @@ def merge_chroma(L, ab, method="guided", dtype=np.uint8):
     ab = ab[0] if ab.ndim == 4 and len(ab) == 1 else ab
     if L.ndim != 2 or ab.ndim != 3 or len(ab) != 2 or 0 in ab.shape or not ab.isfinite().all():
         raise ValueError(f"merge_chroma needs L (H, W) and finite ab (2, h, w): got {L.shape} and {tuple(ab.shape)}.")
-    if method not in ("guided", "bicubic", "bilinear", "nearest"):
-        raise ValueError(f"method is {method!r}: choose guided, bicubic, bilinear or nearest.")
-    L, mode = _as_tensor(L), "bicubic" if method == "guided" else method
-    center = (ab.amax((1, 2), keepdim=True) + ab.amin((1, 2), keepdim=True)) / 2
-    layers = _guided_layers(L, ab - center) if method == "guided" else ab - center
-    layers = layers @ _stretch(ab.shape[2], L.shape[1], mode).T                    # (C, h, W)
-    down = _stretch(ab.shape[1], L.shape[0], mode)                                 # (H, h)
+    L = _as_tensor(L)
     rgb = np.empty((*L.shape, 3), dtype)
-    for rows in _strips(L.shape):
-        near = down[rows].any(0)                                                   # the few small rows this strip needs
-        full = torch.einsum("yh,chx->cyx", down[rows][:, near], layers[:, near])   # (C, rows, W)
-        if method == "guided":
-            chroma, slope, guide, low, high = full.split([2, 2, 1, 2, 2])
-            full = (chroma + slope * (L[rows] - guide)).maximum(low).minimum(high)
-        color = _to_rgb(torch.cat([L[None, rows], full + center]))
+    for rows, full in _enlarge(L, ab, method):
+        color = _to_rgb(torch.cat([L[None, rows], full]))
         rgb[rows] = color.mul(np.iinfo(dtype).max).round().permute(1, 2, 0)
     return rgb
 
 
+def merge_picture(guide, rgb, method="guided", dtype=np.uint8):
+    """A small painted picture at the size of the one it was painted from, with that one's detail: what `merge_chroma` is where the lightness is
+    painted, too, as from infrared. guide: `(H, W)` in [0, 100]; rgb: `(3, h, w)` in [0, 1]. Returns rgb `(H, W, 3)` uint8 or uint16.
+    """
+    rgb = torch.as_tensor(rgb).detach().cpu().float()
+    if guide.ndim != 2 or rgb.ndim != 3 or len(rgb) != 3 or 0 in rgb.shape or not rgb.isfinite().all():
+        raise ValueError(f"merge_picture needs a guide (H, W) and finite rgb (3, h, w): got {guide.shape} and {tuple(rgb.shape)}.")
+    guide = _as_tensor(guide)
+    large = np.empty((*guide.shape, 3), dtype)
+    for rows, full in _enlarge(guide, rgb, method):
+        large[rows] = full.clamp(0, 1).mul(np.iinfo(dtype).max).round().permute(1, 2, 0)
+    return large
+
+
+def _enlarge(L, planes, method):
+    """Yield (rows, `(C, rows, W)`) of planes `(C, h, w)` at the size of L `(H, W)`; "guided" adds detail of L, see `merge_chroma`."""
+    if method not in ("guided", "bicubic", "bilinear", "nearest"):
+        raise ValueError(f"method is {method!r}: choose guided, bicubic, bilinear or nearest.")
+    mode, count = "bicubic" if method == "guided" else method, len(planes)
+    center = (planes.amax((1, 2), keepdim=True) + planes.amin((1, 2), keepdim=True)) / 2      # so that constant planes stay exactly constant
+    planes = planes - center
+    layers = _guided_layers(L, planes) if method == "guided" else planes
+    layers = layers @ _stretch(planes.shape[2], L.shape[1], mode).T                # (C', h, W)
+    down = _stretch(planes.shape[1], L.shape[0], mode)                             # (H, h)
+    for rows in _strips(L.shape):
+        near = down[rows].any(0)                                                   # the few small rows this strip needs
+        full = torch.einsum("yh,chx->cyx", down[rows][:, near], layers[:, near])   # (C', rows, W)
+        if method == "guided":
+            plane, slope, guide, low, high = full.split([count, count, 1, count, count])
+            full = (plane + slope * (L[rows] - guide)).maximum(low).minimum(high)
+        yield rows, full + center
+
+
 def _guided_layers(L, ab):
-    """The planes the merge stretches: ab, its slopes on L, L, and the lowest and highest ab nearby. `(9, h, w)`."""
+    """The planes the merge stretches: ab, its slopes on L, L, and the lowest and highest ab nearby. `(4 C + 1, h, w)`."""
     def mean(x):
         return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
     guide = F.interpolate(L[None, None], size=ab.shape[1:], mode="bilinear", antialias=True)[0]

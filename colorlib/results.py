@@ -23,10 +23,10 @@ from colorlib.files import write_atomic
 
 COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
            "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
-TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date"}
+TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes"}
 PUBLISHED_COLUMNS = ("system", "metric", "split", "value", "source")
 SIZES = ("smoke", "class", "paper")                        # later wins when one method ran at several
-TRIVIAL = ("grey", "mean colour", "constant bin", "levin", "oracle luminance")    # what a table opens with
+TRIVIAL = ("grey", "infrared copied", "mean colour", "constant bin", "levin", "oracle luminance")    # what a table opens with
 HUMAN = {"plausibility", "quality", "manipulation", "naturalness", "judged real %"}     # only papers can fill these
 HASH_LENGTH = 12
 LOCK_SECONDS = 60.0
@@ -40,6 +40,10 @@ METRICS = {       # heading, decimals, which way is better
     "acc@1": ("acc@1 %", 1, "↑"), "acc@5": ("acc@5 %", 1, "↑"), "plausibility": ("plausibility %", 1, "↑"),
     "quality": ("quality %", 1, "↑"), "manipulation": ("manipulation %", 1, "↑"),
     "judged real %": ("judged real %", 2, "↑"),
+    "ssim_range2": ("SSIM, range 2", 3, "↑"), "nrmse": ("NRMSE", 3, "↓"), "cci_ratio": ("CCI 16–20 %", 1, ""), "cni": ("CNI", 3, "↑"),
+    "top1": ("top-1 %", 1, "↑"), "top5": ("top-5 %", 1, "↑"), "precision": ("saliency precision %", 1, "↑"),
+    "recall": ("saliency recall %", 1, "↑"), "f1": ("saliency F1 %", 1, "↑"),
+    "saliency_l1": ("saliency L1", 3, "↓"), "saliency_l2": ("saliency L2", 3, "↓"),
 }
 
 

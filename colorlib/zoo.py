@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 
@@ -31,6 +32,7 @@ class Method:
     conditions: tuple = ()
     data_licence: str = ""      # licence of the pictures the shipped weights were trained on
     table: str = ""             # results file and table shared by a chapter's methods; "": one of its own
+    sees: str = "grey"          # what it paints from: "grey", whose lightness it keeps, or "infrared", from which it paints all of the picture
 
     @property
     def results(self):
@@ -60,16 +62,22 @@ class Method:
 
 IMAGENETTE = "Imagenette (ImageNet photographs): non-commercial research and education"
 HINTS = "04_hint_unet.ipynb"
+SALIENCY = "03_scgan_saliency.ipynb"
 TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)"}
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
            data_licence=IMAGENETTE),
+    Method("scgan", "Zhao et al. 2021, SCGAN: saliency map-guided colorization (arXiv 2011.11377), settings of November 2020", "scgan", SALIENCY,
+           data_licence=IMAGENETTE, table="scgan"),
+    Method("scgan_released", "SCGAN, settings of the code's last state", "scgan", SALIENCY, data_licence=IMAGENETTE, table="scgan"),
+    Method("scgan_infrared", "SCGAN, multispectral variant: colour from infrared", "scgan", SALIENCY, sees="infrared"),
     Method("hscau", "Team 6 2022, HSCAU-Net as released (two spatial gates)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
     Method("hscau_named", "HSCAU-Net as named (channel, spatial and hint gate)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
     Method("unet", "Ronneberger et al. 2015, U-Net (arXiv 1505.04597), HSCAU-Net's trunk without gates", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
     Method("attunet", "Oktay et al. 2018, Attention U-Net (arXiv 1804.03999) on the same trunk", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
-    Method("siggraph17", "Zhang et al. 2017, Real-Time User-Guided Image Colorization (arXiv 1705.02999)", "siggraph17", HINTS, ("hints",), IMAGENETTE, "hints"),
+    Method("siggraph17", "Zhang et al. 2017, Real-Time User-Guided Image Colorization (arXiv 1705.02999)", "siggraph17", HINTS, ("hints",),
+           IMAGENETTE, "hints"),
     Method("levin", "Levin et al. 2004, Colorization using Optimization", "levin", HINTS, ("hints",), table="hints"),
     Method("hintnet", "colorlib's own hint network: any number of hints", "hintnet", HINTS, ("hints",), IMAGENETTE, "hints"),
 )}
@@ -163,7 +171,8 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
     """Colour a picture. `picture`: path, open file, PIL image or array (see `images.open_image`). Returns an `images.Picture` of the same size.
 
     The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
-    full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at.
+    full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at. A method that
+    sees infrared paints the lightness, too, and only takes detail from the picture (`images.merge_picture`).
     hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none. Raises ValueError for an
     unknown method, a missing or an unused condition, FileNotFoundError for missing weights or picture.
     """
@@ -172,6 +181,9 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
     picture = images.open_image(picture)
     model = model if model is not None else load(method, weights, device=device)
     L = images.lightness(picture)                                                                   # (H, W)
+    if row.sees == "infrared":
+        rgb = paint_infrared(row.papers, model, picture, working_size)
+        return replace(picture, rgb=images.merge_picture(L, rgb, method=merge, dtype=picture.rgb.dtype))
     hints = None if hints is None else color_hints.as_hints(hints, L)
     ab = predict_ab(row.papers, model, L, working_size, hints=hints, caption=caption, reference=reference)
     return replace(picture, rgb=images.merge_chroma(L, ab, method=merge, dtype=picture.rgb.dtype))
@@ -204,6 +216,16 @@ def predict_ab(paper, model, L, side=None, hints=None, **conditions):
     if hints is not None:
         for name, values in zip(("hint_ab", "hint_mask"), hints.maps(*small.shape[2:])):
             batch[name] = torch.from_numpy(values)[None].to(device)                                 # (1, 2 or 1, h, w)
+    return paper.colorize(model, batch)[0].float().cpu().numpy()
+
+
+def paint_infrared(paper, model, picture, side=None):
+    """An infrared `images.Picture` -> rgb `(3, h, w)` in [0, 1], array, at the network's working size. Three channels go to a network that takes
+    three, their mean to one that takes one."""
+    device = next(model.parameters()).device
+    values = torch.from_numpy(picture.rgb.astype(np.float32) / np.iinfo(picture.rgb.dtype).max).permute(2, 0, 1)
+    values = values if model.config.in_channels == 3 else values.mean(0, keepdim=True)
+    batch = {"nir": images.shrink(values, side or working_size(model.config)).to(device)}            # (1, C, h, w)
     return paper.colorize(model, batch)[0].float().cpu().numpy()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import data, experiments, hint_curves, lab, metrics, results, zoo
+from colorlib import data, experiments, figures, hint_curves, lab, metrics, reproduction, results, zoo
 from colorlib.papers import hintnet, hscau, levin
 from colorlib.simulated_hints import COUNTS, FRACTIONS, PROTOCOLS, protocol_hints
 
@@ -173,7 +173,7 @@ def test_conditions_are_hints_of_the_small_picture(scenes):
 
 def test_evaluation_gives_the_hints(workshop, monkeypatch):
     """Levin, told 0.5 % of the pixels, beats grey; the same pictures give the same numbers again."""
-    monkeypatch.setattr(experiments, "trivial_colorizers", lambda spec, side: {"grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)})
+    monkeypatch.setattr(experiments, "trivial_colorizers", lambda spec, side, sees: {"grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)})
     summaries = experiments.evaluate_method("levin", limit=8, device="cpu", progress=False)
     assert summaries[""]["psnr"] > summaries["grey"]["psnr"] + 1
     assert {row["method"] for row in results.read("hints")} >= {"grey", "levin"}      # one table for the chapter
@@ -187,7 +187,7 @@ def test_hints_are_drawn_where_they_are():
     for y, x, colour in ((0, 0, (60.0, 40.0)), (20, 30, (10.0, -60.0))):
         hint_ab[:, y, x], hint_mask[0, y, x] = torch.tensor(colour), 1
     grey = np.full((80, 80, 3), 90, np.uint8)
-    picture = experiments.draw_hints(grey, hint_ab, hint_mask, side=7)
+    picture = figures.draw_hints(grey, hint_ab, hint_mask, side=7)
     drawn = (picture != 90).any(-1)
     expected = np.zeros((80, 80), bool)
     expected[:8, :8] = expected[34:48, 54:68] = True                                  # squares of 7 map pixels, twice as large here
@@ -198,7 +198,7 @@ def test_hints_are_drawn_where_they_are():
 
 
 def test_photographs_are_painted_with_their_hints():
-    rows = experiments.paint_photos(zoo.get("levin"), levin.build(replace(levin.RELEASED, working_size=64)), side=96)
+    rows = reproduction.paint_photos(zoo.get("levin"), levin.build(replace(levin.RELEASED, working_size=64)), side=96)
     assert len(rows) == experiments.PHOTOS
     for row in rows:
         chroma = {key: np.hypot(*np.moveaxis(lab.rgb_to_lab(picture)[..., 1:], -1, 0)) for key, picture in row.items()}

@@ -12,6 +12,7 @@ import torch
 
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips
 from colorlib.data.downloads import download, extract
+from colorlib.data.infrared import open_pairs, split_sets
 from colorlib.data.packing import Packed, Report, cache_folder, pack
 from colorlib.data.pairs import Captioned, Masked, NirPairs, SceneSet, join_groups, split_ids
 from colorlib.data.public_sets import NAMES as TORCHVISION_SETS
@@ -22,7 +23,7 @@ from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sampl
 
 __all__ = ["Captioned", "Clips", "Masked", "NirPairs", "Packed", "Pictures", "Report", "SceneSet", "Shards", "Source",
            "augment", "batches", "cache_folder", "choose", "collate", "describe", "download", "extract", "is_gray",
-           "join_groups", "open_pictures", "pack", "photo_folder", "sample_photos", "split_ids", "torchvision_set",
+           "join_groups", "open_pairs", "open_pictures", "pack", "photo_folder", "sample_photos", "split_ids", "split_sets", "torchvision_set",
            "write_shards"]
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}

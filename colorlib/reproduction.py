@@ -1,0 +1,121 @@
+"""`python -m colorlib reproduce`: everything a method's chapter shows, from training to table and figures."""
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from colorlib import data, figures, images, lab, results, train, zoo
+from colorlib.data.sources import resize
+from colorlib.experiments import conditions_of, evaluate_method, open_dataset, table_metrics, train_method
+from colorlib.files import write_atomic
+
+PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
+FIGURE_HINTS = ("icolorit2", 50)                            # in the figures of hint methods
+
+
+def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photos=None):
+    """Train what has no weights of this size, evaluate, append the rows, draw the figures and the table. Yields lines that say what was done.
+
+    photos: a folder for the figures of portraits, landscapes and legacy photos, see `galleries.draw`.
+    """
+    size = size or train.size()
+    for method in zoo.METHODS.values() if name == "all" else [zoo.get(name)]:
+        weights = zoo.weights_file(method.name, size) if method.learns else None
+        if method.learns and not weights.exists():
+            weights = Path(f"runs/{method.name}-{size}/{method.name}-{size}.safetensors")
+        if method.learns and not weights.exists():
+            yield f"{method.name}: no {size} weights yet, training"
+            train_method(method.name, size, spec, device=device)
+        yield f"{method.name}: measuring {weights or 'the method, which has nothing to learn'}"
+        evaluate_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
+        model, chapter = zoo.load(method.name, weights, size, device), method.notebook[:2]
+        painted, name_of = paint_photos(method, model), f"{chapter}_{method.name}_{size}"
+        yield f"{method.name}: figure {draw_results(method, model, painted, name_of)}"
+        yield f"{method.name}: figure {draw_banner(method, model, painted, f'{name_of}_banner')}"
+        if getattr(method.papers, "GALLERY", False):
+            from colorlib import galleries      # here, because it is built on this module
+            yield from (f"{method.name}: {figure} {found}" for figure, found in galleries.draw(method, model, size, photos=photos, spec=spec))
+        table = results.table(method.results, table_metrics(method.results), size=size)
+        yield f"{method.name}: table {write_table(method, size, table)}"
+        from colorlib import protocols      # here, because it is built on this module
+        if method.module in protocols.PROTOCOLS and method.sees == "grey":
+            yield f"{method.name}: measuring as its authors did"
+            protocols.PROTOCOLS[method.module](method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
+        if "hints" in method.conditions:
+            yield f"{method.name}: curve {reproduce_curve(method, size, spec, weights, limit, device, f'{chapter}_hint_curves_{size}')}"
+        yield table
+
+
+def reproduce_curve(method, size, spec, weights, limit, device, name):
+    """Measure PSNR against the number of hints and draw it beside the other methods' curves. Returns the file written."""
+    from colorlib import hint_curves      # here, because it is built on this module
+    hint_curves.measure_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 8), device=device)
+    return save_figure(name, hint_curves.draw(size))
+
+
+def write_table(method, size, table):
+    """Put a method's table into `<name>-<size>.md` beside its rows and, at class size, all methods' tables into the README. Returns the file."""
+    path = results.results_folder() / f"{method.results}-{size}.md"
+    write_atomic(path, f"{method.title}, {size} size\n\n{table}\n".encode())
+    readme = results.repository() / "README.md"
+    if size == "class" and path.parent == results.repository() / "data" / "results" and readme.exists():
+        tables = [path.parent / f"{name}-class.md" for name in dict.fromkeys(one.results for one in zoo.METHODS.values())]
+        results.replace_section(readme, "results", "\n".join(one.read_text() for one in tables if one.exists()))
+    return path
+
+
+def draw_results(method, model, painted, name):
+    """The figure every paper shares, from `paint_photos`: grey, each variant, truth. Returns the file written."""
+    return save_grid(name, painted, columns=["input", *method.papers.variants(model), "target"])
+
+
+def draw_banner(method, model, painted, name):
+    """Three rows of small pictures: what the network is given, what it paints, the truth. Returns the file written."""
+    variant = next(iter(method.papers.variants(model)))
+    rows = [{str(i): row[key] for i, row in enumerate(painted)} for key in ("input", variant, "target")]
+    columns = [str(i) for i in range(len(painted))]
+    return save_grid(name, rows, columns=columns, titles=dict.fromkeys(columns, ""), row_titles=["given", "painted", "truth"])
+
+
+def paint_photos(method, model, side=224):
+    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares; for infrared, of procedural scenes."""
+    if method.sees == "infrared":
+        return paint_scenes(method, model, side)
+    named = [(name, resize(rgb, side)) for name, rgb in data.sample_photos(PHOTOS)]
+    true, L = [rgb for _, rgb in named], [lab.rgb_to_lab(rgb)[..., 0] for _, rgb in named]
+    working_size = zoo.working_size(model.config)
+    batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])} \
+        | conditions_of(method, torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2), [name for name, _ in named], working_size, *FIGURE_HINTS)
+    batch = {key: value.to(next(model.parameters()).device) for key, value in batch.items()}
+    rows = [{"input": images.merge_chroma(one, np.zeros((2, 1, 1), np.float32)), "target": rgb} for one, rgb in zip(L, true)]
+    if "hint_mask" in batch:
+        for i, row in enumerate(rows):
+            row["input"] = figures.draw_hints(row["input"], batch["hint_ab"][i].cpu(), batch["hint_mask"][i].cpu())
+    for variant, colorizer in method.papers.variants(model).items():
+        for row, one, ab in zip(rows, L, colorizer(batch).float().cpu().numpy()):
+            row[variant] = images.merge_chroma(one, ab)
+    return rows
+
+
+def paint_scenes(method, model, side):
+    """What `paint_photos` gives, from scenes of the "val" split in infrared."""
+    samples = [open_dataset("scenes", side, split="val", limit=PHOTOS)[i] for i in range(PHOTOS)]
+    batch = {"nir": torch.cat([images.shrink(one["nir"].float() / 255, zoo.working_size(model.config)) for one in samples]).to(next(model.parameters()).device)}
+    rows = [{"input": one["nir"][0].numpy(), "target": one["rgb"].permute(1, 2, 0).numpy()} for one in samples]
+    for variant, colorizer in method.papers.variants(model).items():
+        for row, one, rgb in zip(rows, samples, colorizer(batch).float().cpu().numpy()):
+            row[variant] = images.merge_picture(one["nir"][0].numpy() / 2.55, rgb)
+    return rows
+
+
+def save_grid(name, rows, **options):
+    """Draw a grid, save it, forget it. Returns the file written."""
+    return save_figure(name, figures.grid(rows, **options))
+
+
+def save_figure(name, figure):
+    """Save a figure and forget it. Returns the file written."""
+    import matplotlib.pyplot as plt
+    path = figures.save(figure, name)
+    plt.close(figure)
+    return path

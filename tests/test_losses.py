@@ -1,0 +1,87 @@
+"""Adversarial losses: values worked out by hand, and critics whose slope is known."""
+import pytest
+import torch
+
+from colorlib import losses
+
+REAL, FAKE = torch.tensor([[1.0, 3.0], [-1.0, 5.0]]), torch.tensor([[0.5, -0.5], [2.0, 0.0]])
+
+
+def test_losses_of_the_critic():
+    for kind in ("wgan", "wgan_gp"):
+        assert losses.critic_loss(REAL, FAKE, kind).item() == pytest.approx(0.5 - 2)                    # mean fake - mean real
+    expected = 0.5 * ((0 + 4 + 4 + 16) / 4 + (0.25 + 0.25 + 4 + 0) / 4)
+    assert losses.critic_loss(REAL, FAKE, "lsgan").item() == pytest.approx(expected)
+
+
+def test_losses_of_the_generator():
+    assert [losses.generator_loss(FAKE, kind).item() for kind in ("wgan", "wgan_gp")] == pytest.approx([-0.5, -0.5])
+    assert losses.generator_loss(FAKE, "lsgan").item() == pytest.approx((0.25 + 2.25 + 1 + 1) / 4)
+    assert losses.generator_loss(torch.ones(2, 1, 30, 30), "lsgan").item() == 0
+
+
+def test_a_perfect_critic_has_no_loss_and_each_side_pulls_its_way():
+    assert losses.critic_loss(torch.ones(3), torch.zeros(3), "lsgan").item() == 0
+    for kind in losses.GAN_KINDS:
+        real, fake = torch.zeros(4, requires_grad=True), torch.zeros(4, requires_grad=True)
+        losses.critic_loss(real, fake, kind).backward()
+        assert (real.grad < 0).all() and (fake.grad >= 0).all()                                        # the critic wants real above fake
+        fake = torch.zeros(4, requires_grad=True)
+        losses.generator_loss(fake, kind).backward()
+        assert (fake.grad < 0).all()                                                                   # the generator wants fake higher
+
+
+@pytest.mark.parametrize("loss", [lambda kind: losses.critic_loss(REAL, FAKE, kind), lambda kind: losses.generator_loss(FAKE, kind)])
+def test_an_unknown_kind_is_named(loss):
+    with pytest.raises(ValueError, match="The GAN kind is 'hinge': choose one of wgan_gp, wgan, lsgan."):
+        loss("hinge")
+
+
+def pictures(number=3):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.rand(number, 2, 4, 5, generator=generator, dtype=torch.float64) for _ in range(2)]
+
+
+def test_slope_of_a_linear_critic():
+    """D(z) = <w, z> has the gradient w everywhere: the penalty is (|w| - 1)^2 whatever the pictures."""
+    real, fake = pictures()
+    for length in (0.0, 1.0, 3.0):
+        w = torch.ones(2, 4, 5, dtype=torch.float64) * length / 40 ** 0.5
+        penalty, slope = losses.gradient_penalty(lambda z: (w * z).sum((1, 2, 3)), real, fake)
+        assert penalty.item() == pytest.approx((length - 1) ** 2, abs=1e-6) and slope.item() == pytest.approx(length, abs=1e-6)
+
+
+def test_sum_and_mean_of_patch_scores():
+    """20 scores a picture, each 2 sqrt(40) / 20 times the mean over the channels: the slope of their sum is 20 times that of their mean."""
+    real, fake = pictures()
+    w = 2 / 20 * 40 ** 0.5
+    critic = lambda z: w * z.mean(1, keepdim=True)                                                      # (N, 1, 4, 5)
+    found = {reduce: losses.gradient_penalty(critic, real, fake, reduce) for reduce in ("sum", "mean")}
+    slope = w * (40 * 0.5 ** 2) ** 0.5                                                                  # of the sum: w / 2 at each of 40 values
+    assert found["sum"][1].item() == pytest.approx(slope, rel=1e-6) and found["mean"][1].item() == pytest.approx(slope / 20, rel=1e-6)
+    assert found["sum"][0].item() == pytest.approx((slope - 1) ** 2, rel=1e-5)
+    assert found["mean"][0].item() == pytest.approx((slope / 20 - 1) ** 2, rel=1e-5)
+
+
+def test_where_on_the_line_the_slope_is_taken():
+    """D(z) = |z|^2 / 2 has the gradient z."""
+    real, fake = pictures()
+    critic = lambda z: z.square().sum((1, 2, 3)) / 2
+    for share, place in ((1.0, real), (0.0, fake), (0.25, 0.25 * real + 0.75 * fake)):
+        lengths = place.flatten(1).norm(dim=1)
+        penalty, slope = losses.gradient_penalty(critic, real, fake, share=torch.full((3, 1, 1, 1), share, dtype=torch.float64))
+        assert slope.item() == pytest.approx(lengths.mean().item(), rel=1e-6)
+        assert penalty.item() == pytest.approx((lengths - 1).square().mean().item(), rel=1e-5)
+    torch.manual_seed(0)
+    drawn = [losses.gradient_penalty(critic, real, fake)[1].item() for _ in range(3)]
+    assert len(set(drawn)) == 3                                                                         # a new place each time
+
+
+def test_the_penalty_teaches_the_critic_and_nobody_else():
+    real, fake = (x.requires_grad_() for x in pictures())
+    w = torch.full((2, 4, 5), 0.5, dtype=torch.float64, requires_grad=True)
+    penalty, slope = losses.gradient_penalty(lambda z: (w * z).sum((1, 2, 3)), real, fake)
+    penalty.backward()
+    length = 0.5 * 40 ** 0.5
+    assert torch.allclose(w.grad, torch.full_like(w, 2 * (length - 1) * 0.5 / length), rtol=1e-5)       # d (|w| - 1)^2 / dw
+    assert real.grad is None and fake.grad is None and not slope.requires_grad
