@@ -44,8 +44,9 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     """
     size = size or train.size()
     method = zoo.get(name)
-    paper, changes = method.papers, (changes or {}) | {"steps": steps, "batch_size": batch_size, "seed": seed}
-    config = replace(method.presets[size], **{key: value for key, value in changes.items() if value is not None})
+    asked = {"steps": steps, "batch_size": batch_size, "seed": seed}
+    paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
+    config = replace(method.presets[size], **changes)
     spec = spec or default_data(method, size)
     dataset = open_dataset(spec, config.image_size if spec == "scenes" else getattr(config, "working_size", round(ZOOM * config.image_size)), sees=method.sees)
     if hasattr(paper, "prepare_data"):

@@ -69,6 +69,9 @@ def test_ablations(workshop):
     assert "| as it is | 2 |" in table and " ± " in table
     mean = np.mean([row["psnr"] for row in rows[:2]])
     assert f"{mean:.2f} ±" in table
+    longer = list(ablations.run("scgan", "smoke", seeds=1, rows=["as it is"], device="cpu", folder=str(workshop / "longer"), progress=False,
+                                changes={"steps": 4, "phase_one": 3}))
+    assert results.read("scgan_ablation")[-1]["steps"] == 4 and len(longer) == 1
     again = list(ablations.run("scgan", "smoke", seeds=1, rows=["no GAN"], device="cpu", folder=str(workshop / "runs"), progress=False))
     assert again[0] == lines[2]                                                                    # the finished run is read, not trained again
     with pytest.raises(ValueError, match="these ablations: as it is, attention weight 0"):
