@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,8 +72,7 @@ def infer_contestants():
 
 def official_scgan():
     """The authors' modules `(network, network_module)` from the folder COLORLIB_SCGAN_OFFICIAL names, or None where it is not set."""
-    folder = os.environ.get(OFFICIAL_SCGAN)
-    if not folder:
+    if not (folder := os.environ.get(OFFICIAL_SCGAN)):
         return None
     if not (Path(folder) / "network_module.py").is_file():
         raise ValueError(f"{OFFICIAL_SCGAN} names {folder}, which has no network_module.py: give the folder `train` of the authors' code.")
@@ -113,8 +113,8 @@ def scgan_contestants(config=None, side=256, number=1):
 
 def official_update(network, config, inputs, features):
     """An update in the order of the authors' `trainer_WGANGP`, which itself runs on CUDA devices only, with their networks."""
-    options = SimpleNamespace(in_channels=config.in_channels, out_channels=3, start_channels=config.width, latent_channels=config.attention_width,
-                              pad="reflect", activ_g="lrelu", activ_d="lrelu", norm_g="bn", norm_d="bn")
+    options = SimpleNamespace(in_channels=1, out_channels=3, start_channels=config.width, latent_channels=config.attention_width, pad="reflect",
+                              activ_g="lrelu", activ_d="lrelu", norm_g="bn", norm_d="bn")
     generator, critic, look = network.SCGAN(options), network.PatchDiscriminator70(options), network.PerceptualNet().requires_grad_(False)
     look.features.load_state_dict(features.network.state_dict())
     teach, learn = (torch.optim.Adam(net.parameters(), 1e-4, betas=(0.5, 0.999)) for net in (critic, generator))
@@ -133,8 +133,7 @@ def official_update(network, config, inputs, features):
         learn.zero_grad()
         fake, found = generator(x)
         loss = F.l1_loss(fake, true) + config.attention_weight * F.l1_loss(fake * found, true * saliency)
-        loss = loss + 5 * F.l1_loss(look(fake), look(true)) - config.adversarial_weight * critic(x, fake).mean()
-        loss.backward()
+        (loss + 5 * F.l1_loss(look(fake), look(true)) - config.adversarial_weight * critic(x, fake).mean()).backward()
         learn.step()
     return update
 
@@ -149,8 +148,8 @@ def fold_contestants(maps=(384, 128), side=128):
     if modules := official_scgan():
         layers["the authors' module"] = modules[1].TransposeConv2dLayer(*maps, 3, 1, 1, pad_type="reflect", activation="lrelu", norm="bn")
     error = (layers["colorlib"](x) - layers["plain form"](x)).abs().max()
-    found = {name: lambda layer=layer: torch.autograd.grad(layer(x).mean(), [x, *(p for p in layer.parameters() if p.requires_grad)])
-             for name, layer in layers.items()}
+    both_ways = lambda layer: torch.autograd.grad(layer(x).mean(), [x, *(p for p in layer.parameters() if p.requires_grad)])
+    found = {name: partial(both_ways, layer) for name, layer in layers.items()}
     return found, dict.fromkeys(found, "") | {"colorlib": f"largest difference from the plain form {error:.1e}"}
 
 

@@ -60,7 +60,7 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
                     tag=results.config_hash(config), workers=workers, progress=progress)
     path = Path(save or run / f"{name}-{size}.safetensors")
     if fabric.is_global_zero:
-        info = {"size": size, "data": str(spec), "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
+        info = {"size": size, "data": Path(str(spec)).name, "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
                 "batch": config.batch_size, "seed": config.seed, "minutes": round(train.minutes(run), 1),
                 "notes": getattr(step, "notes", "")} | results.provenance() | {"log": thin(log)}
         zoo.save_weights(step.result(), name, path, info)

@@ -47,7 +47,7 @@ def test_slope_of_a_linear_critic():
     real, fake = pictures()
     for length in (0.0, 1.0, 3.0):
         w = torch.ones(2, 4, 5, dtype=torch.float64) * length / 40 ** 0.5
-        penalty, slope = losses.gradient_penalty(lambda z: (w * z).sum((1, 2, 3)), real, fake)
+        penalty, slope = losses.gradient_penalty(lambda z, w=w: (w * z).sum((1, 2, 3)), real, fake)
         assert penalty.item() == pytest.approx((length - 1) ** 2, abs=1e-6) and slope.item() == pytest.approx(length, abs=1e-6)
 
 
