@@ -228,7 +228,7 @@ def run_list(options):
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        needs = ", ".join(row["conditions"]) or "nothing but the grey picture"
+        needs = ", ".join(row["conditions"]) or f"nothing but the {row['sees']} picture"
         weights = "none shipped: train it" if row["learns"] else "not needed"
         if row["weights"]:
             weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)"

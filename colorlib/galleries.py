@@ -1,7 +1,6 @@
 """The figures a paper shows beside its table: results, comparisons, failures, attention, evolution, portraits, landscapes, legacy photos.
 
-Made for SCGAN's list and usable by any automatic method; `draw` runs them all. They show scikit-image's photographs, procedural scenes and what the user
-names, nothing else. Each is one PNG of at most 600 kB: rows that would not fit are left out, the last first.
+Made for SCGAN's list and usable by any automatic method; `draw` runs them all. They show scikit-image's photographs, scenes and what the user names. Each is one PNG of at most 600 kB: what would be larger is drawn smaller, then without its last rows.
 """
 import contextlib
 from dataclasses import replace
@@ -16,7 +15,7 @@ from colorlib import data, experiments, failures, images, lab, reproduction, sal
 from colorlib.data.sources import PICTURE_SUFFIXES, decode, list_files, resize
 from colorlib.scenes.planning import plan_scene
 
-MAX_BYTES = 600_000
+MAX_BYTES, SCALES = 600_000, (1, 0.8)
 SIDE = 224                  # of the photographs, cut to squares
 LONGEST = 512               # of the photographs that keep their shape
 SEARCHED, LEARNT_FROM = 200, 1000       # pictures in which failures are looked for, and from which the colours of classes are learnt
@@ -292,9 +291,10 @@ def bundled_photos(names):
 
 
 def save(name, rows, columns=None, titles=None, row_titles=None):
-    """Draw and save a grid, without its last rows if it would be larger than MAX_BYTES. Returns the file."""
+    """Draw and save a grid, smaller if it would be larger than MAX_BYTES, and at last without its last rows. Returns the file."""
     for count in range(len(rows), 0, -1):
-        path = reproduction.save_grid(name, rows[:count], columns=columns, titles=titles, row_titles=row_titles and row_titles[:count])
-        if path.stat().st_size <= MAX_BYTES:
-            break
+        for scale in SCALES:
+            path = reproduction.save_grid(name, rows[:count], scale, columns=columns, titles=titles, row_titles=row_titles and row_titles[:count])
+            if path.stat().st_size <= MAX_BYTES:
+                return path
     return path

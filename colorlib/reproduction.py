@@ -108,9 +108,11 @@ def paint_scenes(method, model, side):
     return rows
 
 
-def save_grid(name, rows, **options):
-    """Draw a grid, save it, forget it. Returns the file written."""
-    return save_figure(name, figures.grid(rows, **options))
+def save_grid(name, rows, scale=1, **options):
+    """Draw a grid, `scale` times as large as usual, save it, forget it. Returns the file written."""
+    figure = figures.grid(rows, **options)
+    figure.set_size_inches(figure.get_size_inches() * scale)
+    return save_figure(name, figure)
 
 
 def save_figure(name, figure):

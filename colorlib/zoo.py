@@ -61,6 +61,7 @@ class Method:
 
 
 IMAGENETTE = "Imagenette (ImageNet photographs): non-commercial research and education"
+VCIP = "VCIP 2020 grand challenge's pairs, cut from the EPFL RGB-NIR scenes: research and education"
 HINTS = "04_hint_unet.ipynb"
 SALIENCY = "03_scgan_saliency.ipynb"
 TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)"}
@@ -71,7 +72,7 @@ METHODS = {method.name: method for method in (
     Method("scgan", "Zhao et al. 2021, SCGAN: saliency map-guided colorization (arXiv 2011.11377), settings of November 2020", "scgan", SALIENCY,
            data_licence=IMAGENETTE, table="scgan"),
     Method("scgan_released", "SCGAN, settings of the code's last state", "scgan", SALIENCY, data_licence=IMAGENETTE, table="scgan"),
-    Method("scgan_infrared", "SCGAN, multispectral variant: colour from infrared", "scgan", SALIENCY, sees="infrared"),
+    Method("scgan_infrared", "SCGAN, multispectral variant: colour from infrared", "scgan", SALIENCY, data_licence=VCIP, sees="infrared"),
     Method("hscau", "Team 6 2022, HSCAU-Net as released (two spatial gates)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
     Method("hscau_named", "HSCAU-Net as named (channel, spatial and hint gate)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
     Method("unet", "Ronneberger et al. 2015, U-Net (arXiv 1505.04597), HSCAU-Net's trunk without gates", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
@@ -247,6 +248,7 @@ def catalogue():
         weights = None
         if path.exists():
             weights = {"file": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        rows.append({"name": method.name, "paper": method.paper, "conditions": list(method.conditions), "parameters": count_parameters(method.name),
+        rows.append({"name": method.name, "paper": method.paper, "sees": method.sees,
+                     "conditions": list(method.conditions), "parameters": count_parameters(method.name),
                      "learns": method.learns, "weights": weights, "notebook": f"notebooks/{method.notebook}", "data_licence": method.data_licence})
     return rows

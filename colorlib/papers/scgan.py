@@ -70,7 +70,6 @@ class Config:
     feature_rate: float = 1.0               # (ours) of the global feature network's learning rate
     pretraining: tuple = ()                 # (ours) (updates, peak rate) of the gray classifier that the global feature network comes from
     classes: int = 10                       # (ours) it learns to tell apart
-    chroma_gain: float = 1.0                # (ours) multiplies ab in `colorize`
     batch_size: int = 8
     phase_one: int = 10 * 16_014            # updates
     steps: int = 40 * 16_014                # of both phases
@@ -84,7 +83,7 @@ INFRARED = replace(PAPER, sees="infrared", in_channels=3, value_range=(0.0, 1.0)
 OURS = dict(spectral_norm="discriminator", gray="lightness", residual=True, saliency="auto", perceptual="squeezenet1_1_caffe", perceptual_weight=0.2,
             halvings=6, one_cycle=True)
 CLASS = replace(PAPER, **OURS, width=16, attention_width=16, feature_width=16, learning_rates=(3e-3, 5e-4), feature_rate=0.2, image_size=96,
-                pretraining=(2_600, 4e-3), batch_size=32, phase_one=3_600, steps=4_200, chroma_gain=1.2)
+                pretraining=(2_600, 4e-3), batch_size=32, phase_one=3_600, steps=4_200)
 SMOKE = replace(PAPER, **OURS | dict(perceptual_weight=0.0), width=8, attention_width=8, feature_width=8, learning_rates=(4e-3, 1e-3), image_size=64,
                 pretraining=(60, 4e-3), batch_size=8, phase_one=120, steps=160)
 
@@ -97,7 +96,7 @@ def presets(paper, **changes):
 PRESETS = presets(PAPER)
 VARIANTS = {"scgan": PRESETS, "scgan_released": presets(RELEASED, value_range=(0.0, 1.0)),
             "scgan_infrared": presets(INFRARED, sees="infrared", pretraining=())}
-VARIANTS["scgan_infrared"]["class"] = replace(VARIANTS["scgan_infrared"]["class"], batch_size=16, phase_one=1_300, steps=1_500, chroma_gain=1.0)
+VARIANTS["scgan_infrared"]["class"] = replace(VARIANTS["scgan_infrared"]["class"], batch_size=16, phase_one=1_300, steps=1_500)
 GALLERY = True                                       # `reproduce` draws the paper's figures, see `galleries.py`
 TRAINING_ABLATIONS = {
     "as it is": {}, "attention weight 0": {"attention_weight": 0.0}, "attention weight 2": {"attention_weight": 2.0},
@@ -501,7 +500,7 @@ def colorize(model, batch, bn_mode=None):
     if model.config.sees == "infrared":
         return paint(model, batch["nir"].expand(-1, model.config.in_channels, -1, -1), bn_mode, saliency=False)[0]
     rgb, _ = paint(model, gray_of(batch["L"]).clamp(0, 1), bn_mode, saliency=False)
-    return model.config.chroma_gain * lab.rgb_to_lab(rgb)[:, 1:]
+    return lab.rgb_to_lab(rgb)[:, 1:]
 
 
 def variants(model):
