@@ -109,15 +109,13 @@ def paint_scenes(method, model, side):
 
 
 def save_grid(name, rows, scale=1, **options):
-    """Draw a grid, `scale` times as large as usual, save it, forget it. Returns the file written."""
-    figure = figures.grid(rows, **options)
-    figure.set_size_inches(figure.get_size_inches() * scale)
-    return save_figure(name, figure)
+    """Draw a grid, save it `scale` times as large as usual, forget it. Returns the file written."""
+    return save_figure(name, figures.grid(rows, **options), scale)
 
 
-def save_figure(name, figure):
+def save_figure(name, figure, scale=1):
     """Save a figure and forget it. Returns the file written."""
     import matplotlib.pyplot as plt
-    path = figures.save(figure, name)
+    path = figures.save(figure, name, scale)
     plt.close(figure)
     return path
