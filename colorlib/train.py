@@ -57,9 +57,9 @@ def seed_everything(seed):
     torch.manual_seed(seed)
 
 
-def prepare(fabric, module, optimizer, compile=False):
-    """Put a module on the device in channels_last (faster convolutions), compile it when asked, and hand both to Fabric."""
-    module = module.to(memory_format=torch.channels_last)
+def prepare(fabric, module, optimizer, compile=False, channels_last=True):
+    """Put a module on the device, in channels_last (mostly faster convolutions) unless told not to, compile it when asked, hand both to Fabric."""
+    module = module.to(memory_format=torch.channels_last) if channels_last else module
     return fabric.setup(torch.compile(module) if compile else module, optimizer)
 
 

@@ -179,11 +179,11 @@ def test_losses_of_the_released_generator(monkeypatch):
 
 def test_profiles():
     c = scgan.PAPER
-    assert (c.value_range, c.phase_one, c.steps, c.batch_size) == ((-1, 1), 10 * 16_014, 40 * 16_014, 8)
+    assert (c.value_range, c.phase_one, c.steps, c.batch_size) == ((-1, 1), 10 * 16_015, 40 * 16_015, 8)
     assert (c.l1_weight, c.attention_weight, c.perceptual_weight, c.adversarial_weight, c.penalty_weight, c.penalty_of) == (1, 0.5, 5, 0.05, 10, "sum")
     assert (c.spectral_norm, c.gan, c.gray, c.saliency_critic, c.saliency_weight, c.faithful, c.residual) == ("all", "wgan_gp", "luma", 0, 0, False, False)
     r = zoo.get("scgan_released").presets["paper"]
-    assert (r.value_range, r.phase_one, r.steps, r.batch_size) == ((0, 1), 40 * 40_036, 71 * 40_036, 32)
+    assert (r.value_range, r.phase_one, r.steps, r.batch_size) == ((0, 1), 40 * 40_037, 71 * 40_037, 32)
 
 
 def rates_of_the_released_code(rate, epochs, updates):
@@ -363,7 +363,7 @@ def test_what_the_networks_are_given():
     for channels in (1, 3):
         x = scgan.inputs_of(infrared, replace(scgan.PAPER, sees="infrared", in_channels=channels))[0]
         assert x.shape == (2, channels, 64, 64) and torch.allclose(x, infrared["nir"] / 127.5 - 1, atol=1e-6)
-    with pytest.raises(ValueError, match="gray is 'mean': choose luma or lightness"):
+    with pytest.raises(ValueError, match="gray is 'mean': choose one of luma, lightness"):
         scgan.inputs_of(batch, replace(scgan.PAPER, gray="mean"))
 
 
@@ -407,8 +407,8 @@ def test_bad_settings():
     assert scgan.paint(scgan.build(TINY), torch.rand(1, 1, 5, 33), "batch")[0].isfinite().all()
     with pytest.raises(ValueError, match=r"\(32, 20\) pixels has no statistics of its own.*beyond 32 or choose bn_mode='running'"):
         scgan.paint(scgan.build(TINY), torch.zeros(1, 1, 32, 20), "batch")
-    with pytest.raises(ValueError, match="The GAN kind is 'hinge'"):
-        scgan.Step(replace(AT_ONCE, gan="hinge"), fabric())(photos())
+    with pytest.raises(ValueError, match="gan is 'hinge': choose one of"):
+        replace(AT_ONCE, gan="hinge")
 
 
 # ---------------------------------------------------------------- the two phases
@@ -496,7 +496,7 @@ def test_half_precision():
         found.append(numbers(out[name] for name in ("loss", "l1", "attention", "slope colour")))
         norms = [m.parametrizations.weight[0] for m in step.generator.modules() if parametrize.is_parametrized(m)]
         assert {norm.u.dtype for norm in norms} == {torch.float32} and all(norm.u.norm().item() == pytest.approx(1, abs=1e-5) for norm in norms)
-    assert found[1] == pytest.approx(found[0], rel=0.08)
+    assert found[1] == pytest.approx(found[0], rel=0.15)
 
 
 def test_training_on_one_batch_learns_its_colours():
@@ -693,3 +693,19 @@ def test_training_and_colorizing_on_a_gpu():
     net, L = step.result(), torch.rand(2, 1, 64, 48) * 100
     on_gpu = scgan.colorize(copy.deepcopy(net).cuda(), {"L": L.cuda()}).cpu()
     assert torch.allclose(on_gpu, scgan.colorize(net, {"L": L}), atol=0.5)
+
+
+@pytest.mark.parametrize("field, value", [("spectral_norm", "some"), ("penalty_of", "max"), ("gan", "dcgan"), ("sees", "radar"), ("gray", "mean")])
+def test_settings_that_do_not_exist(field, value):
+    with pytest.raises(ValueError, match=f"{field} is '{value}': choose one of"):
+        replace(TINY, **{field: value})
+
+
+def test_the_folded_kernel_in_four_phases():
+    """One transposed convolution of stride 2, and four 2x2 convolutions interleaved, are the same; of each the weights add up to four times the kernel's."""
+    x, weight = torch.randn(2, 5, 7, 6, dtype=torch.float64), torch.randn(3, 5, 3, 3, dtype=torch.float64)
+    kernel, edge = scgan.folded(weight), torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+    as_one = torch.nn.functional.conv_transpose2d(edge, kernel, stride=2, padding=3)
+    as_four = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(edge, scgan.phases(kernel)), 2)[..., 1:-1, 1:-1]
+    assert as_one.shape == as_four.shape == (2, 3, 14, 12) and torch.allclose(as_one, as_four, rtol=0, atol=1e-12)
+    assert torch.allclose(kernel.sum((2, 3)).T, 4 * weight.sum((2, 3)))
