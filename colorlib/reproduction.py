@@ -66,7 +66,7 @@ def write_table(method, size, table):
 
 def draw_results(method, model, painted, name):
     """The figure every paper shares, from `paint_photos`: grey, each variant, truth. Returns the file written."""
-    return save_grid(name, painted, columns=["input", *method.papers.variants(model), "target"])
+    return save_grid(name, painted, columns=["input", *method.papers.variants(model), "target"], titles={"": "painted"})
 
 
 def draw_banner(method, model, painted, name):
