@@ -25,6 +25,8 @@ def measure_scgan(name="scgan", size=None, spec=None, weights=None, model=None, 
     """
     size = size or train.size()
     method = zoo.get(name)
+    if method.sees != "grey":
+        raise ValueError(f"{name} sees {method.sees}, and the authors' evaluation is of grey photographs: use `python -m colorlib evaluate {name}` alone.")
     file = None if model is not None else weights or zoo.weights_file(name, size)
     model = model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or experiments.default_data(method, size)

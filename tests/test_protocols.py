@@ -94,5 +94,6 @@ def test_the_command_line(workshop, capsys):
     assert "| as published |" in capsys.readouterr().out and not results.read("scgan_protocol")
     for arguments, sentence in ((["train", "scgan", "--set", "attention=0"], "no setting 'attention'"),
                                 (["train", "scgan", "--set", "gan=0", "width=wide"], "'width=wide' does not fit: width is like 4"),
-                                (["evaluate", "koalarization", "--published"], "no evaluation of its own")):
+                                (["evaluate", "koalarization", "--published"], "no evaluation of its own"),
+                                (["evaluate", "scgan_infrared", "--published"], "scgan_infrared sees infrared")):
         assert cli.main(arguments) == 1 and sentence in capsys.readouterr().err
