@@ -79,7 +79,7 @@ def test_learning_takes_the_object_from_mask_or_saliency(tmp_path, monkeypatch):
     monkeypatch.setenv("COLORLIB_CACHE", str(tmp_path))
     one = sample(YELLOW, 0)
     salient = {key: value for key, value in one.items() if key != "mask"} | {"saliency": one["mask"] * 200}
-    assert np.array_equal(failures.learn_colors([one]).distance, failures.learn_colors([salient]).distance)
+    assert np.allclose(failures.learn_colors([one]).distance, failures.learn_colors([salient]).distance)      # its last bits depend on threads
     assert failures.learn_colors([one]).distance[0][tuple(failures._cells(np.zeros(2)))] > 40       # the grey around it was not counted
     with pytest.raises(ValueError, match="x has no label"):
         failures.learn_colors([{"rgb": one["rgb"], "mask": one["mask"], "id": "x"}])

@@ -194,12 +194,12 @@ def test_hints_are_drawn_where_they_are():
     assert picture.shape == (80, 80, 3) and np.array_equal(drawn, expected) and (grey == 90).all()
     assert picture[2, 2, 0] > picture[2, 2, 2] + 50 and picture[40, 60, 2] > picture[40, 60, 0] + 50
     L, a, b = lab.rgb_to_lab(picture)[40, 60]
-    assert (L, math.atan2(b, a)) == pytest.approx((experiments.DOT_LIGHTNESS, math.atan2(-60, 10)), abs=1)
+    assert (L, math.atan2(b, a)) == pytest.approx((figures.DOT_LIGHTNESS, math.atan2(-60, 10)), abs=1)
 
 
 def test_photographs_are_painted_with_their_hints():
     rows = reproduction.paint_photos(zoo.get("levin"), levin.build(replace(levin.RELEASED, working_size=64)), side=96)
-    assert len(rows) == experiments.PHOTOS
+    assert len(rows) == reproduction.PHOTOS
     for row in rows:
         chroma = {key: np.hypot(*np.moveaxis(lab.rgb_to_lab(picture)[..., 1:], -1, 0)) for key, picture in row.items()}
         assert all(picture.shape == (96, 96, 3) for picture in row.values())
