@@ -55,7 +55,8 @@ class Config:
     faithful: bool = False                  # the code's quirks: the documented initialisation is not applied; the rate halves one epoch early and
     #                                         the discriminator's follows the generator's; two generator passes an update; batch norm never
     #                                         leaves training mode, so that every picture is normalised by itself; sizes multiples of 256 only
-    saliency: str = "given"                 # where the true maps come from, see `colorlib/saliency.py`; the paper's came from PFAN
+    saliency: str = "auto"                  # where the true maps come from: a source of `saliency.py`, or "auto", the samples' own if they have any,
+    #                                         else the default source; the paper's came from PFAN and were never released
     l1_weight: float = 1.0
     attention_weight: float = 0.5
     saliency_weight: float = 0.0            # (ours) of |S' - S|, the loss the paper does without
@@ -88,7 +89,7 @@ class Config:
 PAPER = Config()
 RELEASED = replace(PAPER, value_range=(0.0, 1.0), batch_size=32, epoch=40_037, phase_one=40 * 40_037, steps=71 * 40_037)      # batch 32: a file name's
 INFRARED = replace(PAPER, sees="infrared", in_channels=3, value_range=(0.0, 1.0))       # its epochs are of KAIST; set `epoch` to your own set's
-OURS = dict(spectral_norm="discriminator", gray="lightness", residual=True, saliency="auto", perceptual="squeezenet1_1_caffe", perceptual_weight=0.2,
+OURS = dict(spectral_norm="discriminator", gray="lightness", residual=True, perceptual="squeezenet1_1_caffe", perceptual_weight=0.2,
             halvings=6, one_cycle=True)
 CLASS = replace(PAPER, **OURS, width=16, attention_width=16, feature_width=16, learning_rates=(3e-3, 5e-4), feature_rate=0.2, image_size=96,
                 pretraining=(2_600, 4e-3), batch_size=32, phase_one=3_600, steps=4_200)
@@ -457,7 +458,7 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
 
 
 def prepare_data(dataset, config):
-    """What training needs beside pictures: the saliency map of each. config.saliency: a source, or "auto", the samples' own or the default one."""
+    """What training needs beside pictures: the saliency map of each, from where `config.saliency` says."""
     source = config.saliency
     if source == "auto":
         source = "given" if "saliency" in dataset[0] else saliency_maps.DEFAULT
