@@ -1,6 +1,7 @@
 """The figures a paper shows beside its table: results, comparisons, failures, attention, evolution, portraits, landscapes, legacy photos.
 
-Made for SCGAN's list and usable by any automatic method; `draw` runs them all. They show scikit-image's photographs, scenes and what the user names. Each is one PNG of at most 600 kB: what would be larger is drawn smaller, then without its last rows.
+Made for SCGAN's list and usable by any automatic method; `draw` runs them all. They show scikit-image's photographs, scenes and what the user names.
+Each is one PNG of at most 600 kB: what would be larger is drawn smaller, then without its last rows.
 """
 import contextlib
 from dataclasses import replace

@@ -267,6 +267,16 @@ def _lab_to_rgb(lab, clip):
     return rgb.clamp(0, 1) if clip else rgb
 
 
+def gray_of(L):
+    """L `(N, 1, H, W)` in [0, 100] -> the sRGB grey level in [0, 1] a viewer would see, `(N, 1, H, W)`."""
+    return lab_to_rgb(torch.cat([L, torch.zeros_like(L), torch.zeros_like(L)], 1))[:, :1]
+
+
+def luma_of(rgb):
+    """rgb `(N, 3, H, W)` in [0, 1] -> gamma-coded luma (ITU-R BT.601), what `tf.image.rgb_to_grayscale` computes; `(N, 1, H, W)`."""
+    return (rgb * rgb.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+
+
 def _as_float(x, name, integers=True, linear=False):
     """Check kind and shape; return float32/64, in linear light when asked."""
     if not torch.is_tensor(x):

@@ -14,6 +14,7 @@ from skimage.metrics import normalized_root_mse, peak_signal_noise_ratio, struct
 from colorlib.lab import nearest_bin, rgb_to_lab
 
 CHROMATIC_MIN = 10.0        # chroma in CIE units above which a pixel counts as coloured: a step of the 313 grid (ours)
+CCI_BEST = 16, 20           # between these SCGAN's evaluation takes a picture's colourfulness for the best
 RANGE_SLACK = 1e-6          # float32 rounding may leave [0, 1] by this much
 WANG_2004 = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0)
 SSIM_VARIANTS = {"standard": (11, WANG_2004), "skimage": (7, dict(data_range=1.0)),      # (window in px, options)
@@ -109,7 +110,7 @@ def colorfulness_gap(pred, true, signed=True):
     return abs(gap.mean().item()), gap.abs().mean().item()
 
 
-def cci_ratio(rgb, low=16, high=20):
+def cci_ratio(rgb, low=CCI_BEST[0], high=CCI_BEST[1]):
     """One float, the share of pictures with low <= M <= high: SCGAN's evaluation takes 16..20 for the best `colorfulness`, there called CCI.
 
     It rewards dull pictures: most true photos lie far above, so true colours score low and faded ones high. Print it only beside `colorfulness_gap`.

@@ -73,7 +73,8 @@ def score(pred, true, predicted, maps, legacy, classifier, labels):
     found = {"psnr": metrics.psnr(pred, true), "ssim": metrics.ssim(pred, true, "skimage"), "ssim_range2": metrics.ssim(pred, true, "range2"),
              "nrmse": metrics.nrmse(pred, true), "colorfulness": metrics.colorfulness(pred), "cni": metrics.cni(pred)}
     found["colorfulness_gap"] = (found["colorfulness"] - metrics.colorfulness(true)).abs()
-    found["cci_ratio"] = ((found["colorfulness"] >= 16) & (found["colorfulness"] <= 20)).double()
+    low, high = metrics.CCI_BEST
+    found["cci_ratio"] = ((low <= found["colorfulness"]) & (found["colorfulness"] <= high)).double()
     if predicted is not None:
         found |= metrics.saliency_scores(predicted, maps, legacy=legacy)
     if classifier is not None:

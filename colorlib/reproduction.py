@@ -99,7 +99,8 @@ def paint_photos(method, model, side=224):
 
 def paint_scenes(method, model, side):
     """What `paint_photos` gives, from scenes of the "val" split in infrared."""
-    samples = [open_dataset("scenes", side, split="val", limit=PHOTOS)[i] for i in range(PHOTOS)]
+    dataset = open_dataset("scenes", side, split="val", limit=PHOTOS)
+    samples = [dataset[i] for i in range(PHOTOS)]
     batch = {"nir": torch.cat([images.shrink(one["nir"].float() / 255, zoo.working_size(model.config)) for one in samples]).to(next(model.parameters()).device)}
     rows = [{"input": one["nir"][0].numpy(), "target": one["rgb"].permute(1, 2, 0).numpy()} for one in samples]
     for variant, colorizer in method.papers.variants(model).items():

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from skimage.data import astronaut, coffee
 
 from colorlib import data
 
@@ -47,3 +48,11 @@ def packed(count=11, height=12, width=16, **extra):
 def same(a, b):
     """Whether two samples or batches are equal, key by key."""
     return a.keys() == b.keys() and all(torch.equal(x, b[k]) if torch.is_tensor(x) else x == b[k] for k, x in a.items())
+
+
+def noisy_photos():
+    """Two photos and a worse copy: uint8 (2, 3, 96, 80) each."""
+    crops = [photo[100:196, 100:180].copy() for photo in (astronaut(), coffee())]
+    true = torch.stack([torch.from_numpy(crop).movedim(-1, 0) for crop in crops])
+    noise = torch.randn(true.shape, generator=torch.Generator().manual_seed(0)) * 20
+    return (true + noise).clamp(0, 255).byte(), true

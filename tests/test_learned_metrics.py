@@ -5,18 +5,14 @@ import urllib.error
 import numpy as np
 import pytest
 import torch
-from skimage.data import astronaut, coffee
 
 from colorlib import learned_metrics
+from tests.data_samples import noisy_photos
 
 
 @pytest.fixture(scope="module")
 def photos():
-    """Two photos and a worse copy: uint8 (2, 3, 96, 80) each."""
-    crops = [photo[100:196, 100:180].copy() for photo in (astronaut(), coffee())]
-    true = torch.stack([torch.from_numpy(crop).movedim(-1, 0) for crop in crops])
-    noise = torch.randn(true.shape, generator=torch.Generator().manual_seed(0)) * 20
-    return (true + noise).clamp(0, 255).byte(), true
+    return noisy_photos()
 
 
 class MeanColor(torch.nn.Module):

@@ -9,22 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.color import deltaE_ciede2000, rgb2lab
-from skimage.data import astronaut, coffee
 from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from colorlib import metrics
+from tests.data_samples import noisy_photos
 
 RED, GREEN = (200, 60, 60), (60, 200, 60)            # opponents R - G = +140 and -140, (R + G) / 2 - B = 70 in both
 
 
 @pytest.fixture(scope="module")
 def photos():
-    """Two photos and a worse copy: uint8 (2, 3, 96, 80) each."""
-    crops = [photo[100:196, 100:180].copy() for photo in (astronaut(), coffee())]
-    true = torch.stack([torch.from_numpy(crop).movedim(-1, 0) for crop in crops])
-    noise = torch.randn(true.shape, generator=torch.Generator().manual_seed(0)) * 20
-    return (true + noise).clamp(0, 255).byte(), true
+    return noisy_photos()
 
 
 def flat(*colors, height=16, width=16):

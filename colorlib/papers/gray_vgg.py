@@ -83,17 +83,17 @@ class GlobalFeatures(nn.Sequential):
         super().__init__(*layers)
 
 
-# ---------------------------------------------------------------- grey
-
-def gray_of(L):
-    """L `(N, 1, H, W)` in [0, 100] -> the sRGB grey level in [0, 1] of that lightness, `(N, 1, H, W)`."""
-    return lab.lab_to_rgb(torch.cat([L, torch.zeros_like(L), torch.zeros_like(L)], 1))[:, :1]
-
+# ---------------------------------------------------------------- inputs
 
 def luma_of(rgb):
-    """rgb `(N, 3, H, W)` in [0, 1] -> gamma-coded luma (ITU-R BT.601), rounded to 8 bit as OpenCV does it; `(N, 1, H, W)`."""
-    luma = (rgb * rgb.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    return (luma * 255).round() / 255
+    """rgb `(N, 3, H, W)` in [0, 1] -> its luma, rounded to 8 bit as OpenCV does it; `(N, 1, H, W)`."""
+    return (lab.luma_of(rgb) * 255).round() / 255
+
+
+def to_range(rgb, value_range):
+    """[0, 1] -> the config's value range."""
+    low, high = value_range
+    return low + (high - low) * rgb
 
 
 # ---------------------------------------------------------------- the classifier
@@ -131,9 +131,9 @@ class PretrainingStep:
         return found
 
     def losses(self, batch):
-        rgb, (low, high) = batch["rgb"].float() / 255, self.config.value_range
+        rgb = batch["rgb"].float() / 255
         gray = luma_of(rgb).clamp_min(1e-3) ** torch.exp(0.3 * torch.randn(len(rgb), 1, 1, 1, device=rgb.device))
-        logits = self.model((low + (high - low) * gray).expand(-1, self.config.in_channels, -1, -1))
+        logits = self.model(to_range(gray, self.config.value_range).expand(-1, self.config.in_channels, -1, -1))
         return {"loss": F.cross_entropy(logits, batch["label"], label_smoothing=0.1), "accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import lab, results, train
+from colorlib.lab import gray_of, luma_of
 
 
 @dataclass(frozen=True)
@@ -177,16 +178,6 @@ class Residual(nn.Module):
 
 
 # ---------------------------------------------------------------- training
-
-def gray_of(L):
-    """L `(N, 1, H, W)` in [0, 100] -> the sRGB grey level in [0, 1] a viewer would see, `(N, 1, H, W)`."""
-    return lab.lab_to_rgb(torch.cat([L, torch.zeros_like(L), torch.zeros_like(L)], 1))[:, :1]
-
-
-def luma_of(rgb):
-    """rgb `(N, 3, H, W)` in [0, 1] -> gamma-coded luma (ITU-R BT.601), what `tf.image.rgb_to_grayscale` computes; `(N, 1, H, W)`."""
-    return (rgb * torch.tensor([0.299, 0.587, 0.114], device=rgb.device)[:, None, None]).sum(1, keepdim=True)
-
 
 def inputs_of(rgb, config):
     """uint8 or [0, 1] rgb `(N, 3, H, W)` -> L_n for the encoder, grey [0, 1] for the extractor, and the ab_n to predict."""

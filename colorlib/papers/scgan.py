@@ -29,7 +29,8 @@ from colorlib import lab, losses, train
 from colorlib import saliency as saliency_maps
 from colorlib.classifiers import Features
 from colorlib.files import write_atomic
-from colorlib.papers.gray_vgg import Conv, GlobalFeatures, copy_features, gray_of, load_features, luma_of, pad, pretrain
+from colorlib.lab import gray_of
+from colorlib.papers.gray_vgg import Conv, GlobalFeatures, copy_features, load_features, luma_of, pad, pretrain, to_range
 
 FOLD_FROM = 512                                      # positions of a batch from which folding pays (measured)
 FUSION_LEVEL = 5                                     # halvings after which the global features (H/32) join
@@ -52,9 +53,9 @@ class Config:
     value_range: tuple = (-1.0, 1.0)        # of the pictures the networks see; (0, 1) since April 2021
     gray: str = "luma"                      # what the network is given: BT.601 luma of the true picture; (ours) "lightness": the grey of its L*
     residual: bool = False                  # (ours) the network adds to the grey picture, beginning with nothing; no tanh
-    faithful: bool = False                  # the code's quirks: the documented initialisation is not applied; the rate halves one epoch early and
-    #                                         the discriminator's follows the generator's; two generator passes an update; batch norm never
-    #                                         leaves training mode, so that every picture is normalised by itself; sizes multiples of 256 only
+    faithful: bool = False                  # the code's quirks: the documented initialisation is not applied; the rate halves one epoch early;
+    #                                         two generator passes an update; batch norm never leaves training mode, so that every picture is
+    #                                         normalised by itself; sizes multiples of 256 only
     saliency: str = "auto"                  # where the true maps come from: a source of `saliency.py`, or "auto", the samples' own if they have any,
     #                                         else the default source; the paper's came from PFAN and were never released
     l1_weight: float = 1.0
@@ -240,12 +241,6 @@ class Discriminator(nn.Module):
 
 # ---------------------------------------------------------------- training
 
-def to_range(rgb, value_range):
-    """[0, 1] -> the config's value range."""
-    low, high = value_range
-    return low + (high - low) * rgb
-
-
 def from_range(rgb_n, value_range):
     """The config's value range -> [0, 1], clipped."""
     low, high = value_range
@@ -294,8 +289,13 @@ class Critics(nn.Module):
         self.config = config
         self.networks = nn.ModuleDict({name: Discriminator(config) for name in ["colour"] + ["saliency"] * bool(config.saliency_critic)})
 
+    @staticmethod
+    def view(name, rgb_n, saliency):
+        """What a discriminator is shown of a picture."""
+        return rgb_n * saliency if name == "saliency" else rgb_n
+
     def score(self, name, x_n, rgb_n, saliency):
-        scores = self.networks[name](x_n, rgb_n * saliency if name == "saliency" else rgb_n)
+        scores = self.networks[name](x_n, self.view(name, rgb_n, saliency))
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
     def forward(self, x_n, rgb_n, saliency, true_n, true_saliency):
@@ -307,7 +307,7 @@ class Critics(nn.Module):
                 total = total + losses.critic_loss(true_scores, fake_scores, config.gan)
                 found |= {f"true {name}": true_scores.mean(), f"fake {name}": fake_scores.mean()}
                 if config.gan == "wgan_gp":
-                    fake, true = (rgb_n * saliency, true_n * true_saliency) if name == "saliency" else (rgb_n, true_n)
+                    fake, true = self.view(name, rgb_n, saliency), self.view(name, true_n, true_saliency)
                     penalty, slope = losses.gradient_penalty(lambda rgb, network=network: network(x_n, rgb), true, fake, config.penalty_of)
                     total = total + config.penalty_weight * penalty
                     found |= {f"penalty {name}": penalty, f"slope {name}": slope}
