@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import data, images, lab, learned_metrics, metrics, results, train, zoo
+from colorlib import data, images, lab, learned_metrics, metrics, results, saliency, train, zoo
 from colorlib.data.sources import resize
 from colorlib.progress import track
 from colorlib.simulated_hints import protocol_hints
 
 METRICS = ("psnr", "ssim", "de2000", "ab_rmse", "colorfulness_ratio", "l_drift")
+COLOR_METRICS = ("acc@1", "acc@5", "acc@1 balanced", "acc@1 chromatic", "acc@1 told", "auto manipulation", "followed", "background change")
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
@@ -20,18 +21,32 @@ def default_data(method, size):
     return "scenes" if size == "smoke" or method.sees == "infrared" else "imagenette"
 
 
-def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey"):
-    """A map-style data set from what a person types: "scenes", a torchvision set ("imagenette", ...), a folder, or tar shards.
+def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", captions=False):
+    """A map-style data set from what a person types: "scenes" or, so many of them, "scenes:8000"; a torchvision set ("imagenette", ...), a folder, tar shards;
+    or several with + between.
 
     Photos become squares of `side` pixels, decoded once into the cache. split: "train" or "val"; scenes of the two never share a seed.
-    limit: at most that many samples. sees="infrared": the folder holds infrared pairs, see `data.open_pairs`. Raises FileNotFoundError or
-    ValueError with what to do.
+    limit: at most that many samples, of each. sees="infrared": the folder holds infrared pairs, see `data.open_pairs`. captions: samples hold captions that
+    name a colour, see `data.open_captioned`. Raises FileNotFoundError or ValueError with what to do.
     """
-    if spec == "scenes":
-        return data.SceneSet(limit or (2000 if split == "train" else 200), size=side, seed=seed + (0 if split == "train" else 10_000_000))
+    if "+" in str(spec) and not Path(spec).exists():
+        return data.join([open_dataset(part, side, split, limit, seed, sees, captions) for part in str(spec).split("+")])
+    if is_scenes(spec):
+        count = str(spec).partition(":")[2] or "2000"
+        if not count.isdecimal() or int(count) < 1:
+            raise ValueError(f"{spec!r} does not say how many scenes: write a number, such as scenes:8000.")
+        found = data.SceneSet(limit or (int(count) if split == "train" else 200), size=side, seed=seed + (0 if split == "train" else 10_000_000))
+        return data.WithCaptions(found) if captions else found
     if sees == "infrared":
         return data.open_pairs(spec, side, split=split, limit=limit)
+    if captions:
+        return data.open_captioned(spec, side, split=split, limit=limit)
     return data.open_pictures(spec, side, split=split, limit=limit)
+
+
+def is_scenes(spec):
+    """Whether what a person typed means procedural scenes and nothing else."""
+    return str(spec).partition(":")[0] == "scenes" and "+" not in str(spec)
 
 
 def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=None, device="auto", devices="auto", precision=None, compile=False,
@@ -48,10 +63,11 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
     config = replace(method.presets[size], **changes)
     spec = spec or default_data(method, size)
-    dataset = open_dataset(spec, config.image_size if spec == "scenes" else getattr(config, "working_size", round(ZOOM * config.image_size)), sees=method.sees)
+    dataset = open_dataset(spec, config.image_size if is_scenes(spec) else getattr(config, "working_size", round(ZOOM * config.image_size)), sees=method.sees,
+                           captions=reads_captions(method))
     if hasattr(paper, "prepare_data"):
         dataset = paper.prepare_data(dataset, config)
-    crop = None if spec == "scenes" else config.image_size
+    crop = None if is_scenes(spec) else config.image_size
     run = Path(run or f"runs/{name}-{size}")
     fabric = train.make_fabric(device, devices, precision)
     fabric.launch()
@@ -66,6 +82,11 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
         zoo.save_weights(step.result(), name, path, info)
     fabric.barrier()
     return path if fabric.is_global_zero else None
+
+
+def reads_captions(method):
+    """Whether a method's pictures must come with captions; FCNN's do, though it does not read them, so that all three see the same pictures."""
+    return getattr(method.papers, "READS_CAPTIONS", False)
 
 
 def thin(log, rows=100):
@@ -85,11 +106,13 @@ def mean_ab(dataset, count=500):
     return torch.stack([lab.rgb_to_lab(dataset[i]["rgb"])[1:].mean((1, 2)) for i in chosen]).mean(0)
 
 
-def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005):
-    """What a test gives a method beside L, from true pictures `(N, 3, H, W)` uint8: {} or, at the working size `side`, hint_ab and hint_mask.
+def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005, captions=None):
+    """What a test gives a method beside L, from true pictures `(N, 3, H, W)` uint8: {}, {"caption": N strings} or hint_ab and hint_mask at the size `side`.
 
-    ids: one string a picture, from which its hints follow; protocol, amount: see `simulated_hints.protocol_hints`.
+    ids: one string a picture, from which its hints follow; protocol, amount: see `simulated_hints.protocol_hints`; captions: N strings.
     """
+    if "caption" in method.conditions:
+        return {"caption": list(captions)}
     if "hints" not in method.conditions:
         return {}
     small = torch.stack([torch.from_numpy(resize(one.permute(1, 2, 0).numpy(), side)) for one in true]).permute(0, 3, 1, 2)
@@ -97,10 +120,10 @@ def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005):
     return {"hint_ab": hint_ab, "hint_mask": hint_mask}
 
 
-def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda true, ids: {}, sees="grey"):
+def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda samples: {}, sees="grey"):
     """Score {row name: function of {"L": (N, 1, h, w), ...} -> ab (N, 2, h', w')} on square colour pictures of one size.
 
-    conditions: function of (true `(N, 3, H, W)` uint8, ids) -> what the methods get beside L. sees="infrared": functions of {"nir": (N, 1, h, w)
+    conditions: function of a list of samples -> what the methods get beside L. sees="infrared": functions of {"nir": (N, 1, h, w)
     in [0, 1]} -> rgb (N, 3, h', w') in [0, 1], on pairs.
 
     Each picture goes the way a person's picture goes: L at full size, ab at the working size, `images.merge_chroma`. Returns
@@ -118,7 +141,7 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
         else:
             full, merge = lab.rgb_to_lab(true)[:, 0].numpy(), images.merge_chroma                                 # (N, H, W)
             batch = {"L": torch.cat([images.model_input(one, working_size) for one in full])} \
-                | conditions(true, [sample["id"] for sample in samples])
+                | conditions(samples)
         for name, colorizer in colorizers.items():
             painted = colorizer(batch).float().cpu().numpy()
             pred = torch.from_numpy(np.stack([merge(one, small) for one, small in zip(full, painted)])).permute(0, 3, 1, 2)
@@ -136,18 +159,21 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     given, model = model is not None, model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or default_data(method, size)
     working_size = zoo.working_size(model.config)
-    side = model.config.image_size if spec == "scenes" else TEST_SIZE[size]
-    dataset = open_dataset(spec, side, split="val", limit=limit, sees=method.sees)
+    side = working_size if is_scenes(spec) else TEST_SIZE[size]
+    dataset = open_test(method, spec, side, limit)
     shared = columns_of_test(size, spec, dataset) | {"n": len(dataset)}
     known = {row["method"]: row for row in results.latest(method.results, **shared) if row["method"] in results.TRIVIAL and not row["variant"]}
     first = "infrared copied" if method.sees == "infrared" else "grey"
     colorizers, place = {} if first in known else trivial_colorizers(spec, side, method.sees), next(model.parameters()).device
     for variant, colorizer in method.papers.variants(model).items():
-        colorizers[variant] = lambda batch, colorizer=colorizer: colorizer(
-            {key: value.to(place) for key, value in batch.items()})
-    scores = evaluate(colorizers, dataset, working_size, progress=progress, sees=method.sees,
-                      conditions=lambda true, ids: conditions_of(method, true, ids, working_size))
+        colorizers[variant] = lambda batch, colorizer=colorizer: colorizer(to_device(batch, place))
+    conditions = lambda samples: conditions_of(method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], working_size,
+                                               captions=[one.get("caption", "") for one in samples])
+    scores = evaluate(colorizers, dataset, working_size, progress=progress, sees=method.sees, conditions=conditions)
     summaries = {row: metrics.summarize(columns) for row, columns in scores.items()}
+    if hasattr(method.papers, "distributions"):
+        for row, columns in score_colors(method, model, dataset, spec, working_size, conditions, progress).items():
+            summaries[row] = summaries.get(row, {}) | columns
     if first in known:
         summaries = {row: known[row] for row in (first, "mean colour") if row in known} | summaries
     trained = columns_of_training(model, None if given else weights or zoo.weights_file(name, size))
@@ -172,6 +198,47 @@ def columns_of_training(model, weights):
     return columns | ({"notes": source["notes"]} if source.get("notes") else {})
 
 
+def open_test(method, spec, side, limit=None):
+    """The "val" split a method is measured on. Where others of its table read captions, it is measured on their pictures, if there are captions at all."""
+    shared = {other.results for other in zoo.METHODS.values() if "caption" in other.conditions}
+    try:
+        return open_dataset(spec, side, split="val", limit=limit, sees=method.sees, captions=method.results in shared)
+    except ValueError:
+        if reads_captions(method) or method.results not in shared:
+            raise
+        return open_dataset(spec, side, split="val", limit=limit, sees=method.sees)
+
+
+def score_colors(method, model, dataset, spec, working_size, conditions, progress=None):
+    """{row: columns} of a method that answers with a distribution over colours: acc@k of its variants and of the commonest bins, on scenes also what nobody can
+    beat; with captions, whether objects follow a swapped colour word (only rows "" and those of the paper's `variants`)."""
+    from colorlib import caption_scores, manipulation      # here, because they are built on modules that import this one
+    place = next(model.parameters()).device
+    on_device = lambda answer: lambda batch: answer(to_device(batch, place))
+    answers = {row: on_device(answer) for row, answer in method.papers.distributions(model).items()}
+    try:
+        answers["constant bin"] = caption_scores.constant_bin(open_dataset(spec, working_size, limit=2000, captions=reads_captions(method)), method.papers.bins(model.config))
+    except FileNotFoundError:      # a test folder alone
+        pass
+    rows = caption_scores.measure_accuracy(answers, dataset, method.papers.bins(model.config), working_size, conditions, progress=progress)
+    if is_scenes(spec):
+        rows |= caption_scores.ceilings(dataset[0]["rgb"].shape[-1], len(dataset), progress=progress)
+    if "caption" in method.conditions:
+        rows[""] |= manipulation.measure_manipulation(on_device(method.papers.variants(model)[""]), with_objects(dataset), working_size, progress=progress)
+    return rows
+
+
+def with_objects(dataset, limit=200):
+    """At most `limit` samples of a data set, each with the mask it has or with a saliency map."""
+    dataset = data.choose(dataset, limit=limit)
+    return dataset if {"mask", "saliency"} & set(dataset[0]) else saliency.WithSaliency(dataset, saliency.DEFAULT)
+
+
+def to_device(batch, device):
+    """The tensors of a batch on a device, the rest as it is."""
+    return {key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()}
+
+
 def trivial_colorizers(spec, side, sees="grey"):
     """The answers that cost nothing: grey (infrared: copied) and, where the data have a "train" split to take it from, their mean colour."""
     rows = {"infrared copied": lambda batch: batch["nir"].expand(-1, 3, -1, -1)} if sees == "infrared" else {
@@ -188,12 +255,15 @@ def trivial_colorizers(spec, side, sees="grey"):
 
 
 def table_metrics(name):
-    """The metrics of a method's table: METRICS, and LPIPS when some run could measure it."""
-    return (*METRICS, "lpips") if any(row.get("lpips") is not None for row in results.read(name)) else METRICS
+    """The metrics of a method's table: those some run could measure of COLOR_METRICS, METRICS and LPIPS."""
+    rows = results.read(name)
+    measured = lambda metric: any(row.get(metric) is not None for row in rows)
+    return (*filter(measured, COLOR_METRICS), *METRICS, *filter(measured, ("lpips",)))
 
 
-def summary_table(summaries, metric_names=METRICS):
-    """{row name: summary} -> Markdown."""
+def summary_table(summaries, metric_names=None):
+    """{row name: summary} -> Markdown. metric_names: the columns, by default METRICS and those of COLOR_METRICS that were measured."""
+    metric_names = metric_names or (*(name for name in COLOR_METRICS if any(name in summary for summary in summaries.values())), *METRICS)
     heads = {metric: results.METRICS.get(metric, (metric, 2, "")) for metric in metric_names}
     lines = [["row", *(f"{heading} {arrow}".strip() for heading, _, arrow in heads.values())]]
     lines += [[row, *(results.cell(summary.get(metric), decimals) for metric, (_, decimals, _) in heads.items())] for row, summary in summaries.items()]

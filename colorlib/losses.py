@@ -1,4 +1,4 @@
-"""Adversarial losses, one function an equation. Scores are a discriminator's raw output, any shape; results are one number."""
+"""Losses, one function an equation: adversarial ones, whose scores are a discriminator's raw output of any shape, and classification. Results are one number."""
 import torch
 import torch.nn.functional as F
 
@@ -40,3 +40,21 @@ def gradient_penalty(critic, real, fake, reduce="sum", share=None):
     scores = scores.sum() if reduce == "sum" else scores.mean(1).sum()
     slope = torch.autograd.grad(scores, between, create_graph=True)[0].flatten(1).to(precise).norm(dim=1)    # (N,)
     return (slope - 1).square().mean(), slope.detach().mean()
+
+
+def rebalanced_cross_entropy(logits, target, weights, normalize="pixels", share=None):
+    """Cross-entropy with one weight a class. logits `(N, Q, H, W)`; target bins `(N, H, W)` int64 or distributions `(N, Q, H, W)`; weights `(Q,)`.
+
+    A distribution counts with the weight of its largest bin (Zhang et al. 2016, Eqs. 2 and 3). normalize: "pixels", the mean over all pixels, as
+    Zhang et al.; "weights", divided by the sum of the weights met in the batch, as torch's `CrossEntropyLoss` and so Manjunatha et al. share: `(N,)`,
+    0 leaves a picture out. Raises ValueError for another word.
+    """
+    if normalize not in ("pixels", "weights"):
+        raise ValueError(f"normalize is {normalize!r}: choose pixels or weights.")
+    log_probability = F.log_softmax(logits.float(), 1)
+    if target.ndim == 3:
+        bins, entropy = target, F.nll_loss(log_probability, target, reduction="none")                     # (N, H, W)
+    else:
+        bins, entropy = target.argmax(1), -(target * log_probability).sum(1)
+    weight = weights.to(entropy)[bins] if share is None else weights.to(entropy)[bins] * share.view(-1, 1, 1).to(entropy)
+    return (weight * entropy).sum() / (weight.sum().clamp_min(1e-12) if normalize == "weights" else weight.numel())

@@ -6,11 +6,14 @@ import torch
 
 from colorlib import data, figures, images, lab, results, train, zoo
 from colorlib.data.sources import resize
-from colorlib.experiments import conditions_of, evaluate_method, open_dataset, table_metrics, train_method
+from colorlib.experiments import conditions_of, evaluate_method, open_dataset, table_metrics, to_device, train_method
 from colorlib.files import write_atomic
 
 PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
 FIGURE_HINTS = ("icolorit2", 50)                            # in the figures of hint methods
+PHOTO_CAPTIONS = {                                          # in the figures of methods that read; written by us
+    "astronaut": "a woman in an orange space suit", "coffee": "a white cup of coffee on a brown wooden table", "chelsea": "a brown cat",
+    "rocket": "a white rocket before a blue sky", "motorcycle": "a red motorcycle in a gray garage"}
 
 
 def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photos=None):
@@ -85,8 +88,9 @@ def paint_photos(method, model, side=224):
     true, L = [rgb for _, rgb in named], [lab.rgb_to_lab(rgb)[..., 0] for _, rgb in named]
     working_size = zoo.working_size(model.config)
     batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])} \
-        | conditions_of(method, torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2), [name for name, _ in named], working_size, *FIGURE_HINTS)
-    batch = {key: value.to(next(model.parameters()).device) for key, value in batch.items()}
+        | conditions_of(method, torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2), [name for name, _ in named], working_size, *FIGURE_HINTS,
+                        captions=[PHOTO_CAPTIONS[name] for name, _ in named])
+    batch = to_device(batch, next(model.parameters()).device)
     rows = [{"input": images.merge_chroma(one, np.zeros((2, 1, 1), np.float32)), "target": rgb} for one, rgb in zip(L, true)]
     if "hint_mask" in batch:
         for i, row in enumerate(rows):

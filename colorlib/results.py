@@ -23,10 +23,10 @@ from colorlib.files import write_atomic
 
 COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
            "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
-TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes"}
+TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge"}
 PUBLISHED_COLUMNS = ("system", "metric", "split", "value", "source")
 SIZES = ("smoke", "class", "paper")                        # later wins when one method ran at several
-TRIVIAL = ("grey", "infrared copied", "mean colour", "constant bin", "levin", "oracle luminance")    # what a table opens with
+TRIVIAL = ("grey", "infrared copied", "mean colour", "constant bin", "levin", "oracle luminance", "Bayes ceiling", "Bayes ceiling, told the caption")    # what a table opens with
 HUMAN = {"plausibility", "quality", "manipulation", "naturalness", "judged real %"}     # only papers can fill these
 HASH_LENGTH = 12
 LOCK_SECONDS = 60.0
@@ -39,6 +39,11 @@ METRICS = {       # heading, decimals, which way is better
     "colorfulness_ratio": ("colourfulness ratio", 2, ""), "colorfulness_gap": ("ΔCF", 2, "↓"),
     "acc@1": ("acc@1 %", 1, "↑"), "acc@5": ("acc@5 %", 1, "↑"), "plausibility": ("plausibility %", 1, "↑"),
     "quality": ("quality %", 1, "↑"), "manipulation": ("manipulation %", 1, "↑"),
+    "acc@1 balanced": ("acc@1 %, colours alike", 1, "↑"), "acc@5 balanced": ("acc@5 %, colours alike", 1, "↑"),
+    "acc@1 chromatic": ("acc@1 %, chromatic", 1, "↑"), "acc@5 chromatic": ("acc@5 %, chromatic", 1, "↑"),
+    "acc@1 told": ("acc@1 %, told", 1, "↑"), "acc@5 told": ("acc@5 %, told", 1, "↑"),
+    "auto manipulation": ("manipulation %, automatic", 1, "↑"), "followed": ("colour word followed %", 1, "↑"),
+    "background change": ("background change ΔE2000", 2, "↓"), "object change": ("object change ΔE2000", 2, "↑"),
     "judged real %": ("judged real %", 2, "↑"),
     "ssim_range2": ("SSIM, range 2", 3, "↑"), "nrmse": ("NRMSE", 3, "↓"), "cci_ratio": ("CCI 16–20 %", 1, ""), "cni": ("CNI", 3, "↑"),
     "top1": ("top-1 %", 1, "↑"), "top5": ("top-5 %", 1, "↑"), "precision": ("saliency precision %", 1, "↑"),

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +65,8 @@ IMAGENETTE = "Imagenette (ImageNet photographs): non-commercial research and edu
 VCIP = "VCIP 2020 grand challenge's pairs, cut from the EPFL RGB-NIR scenes: research and education"
 HINTS = "04_hint_unet.ipynb"
 SALIENCY = "03_scgan_saliency.ipynb"
-TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)"}
+LANGUAGE = "05_language_film_concat.ipynb"
+TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)", "language": "Manjunatha et al. 2018, Learning to Color from Language, and its trunk"}
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
@@ -81,6 +83,12 @@ METHODS = {method.name: method for method in (
            IMAGENETTE, "hints"),
     Method("levin", "Levin et al. 2004, Colorization using Optimization", "levin", HINTS, ("hints",), table="hints"),
     Method("hintnet", "colorlib's own hint network: any number of hints", "hintnet", HINTS, ("hints",), IMAGENETTE, "hints"),
+    Method("cic", "Zhang et al. 2016, Colorful Image Colorization (arXiv 1603.08511)", "cic", LANGUAGE, data_licence=IMAGENETTE, table="language"),
+    Method("fcnn", "Manjunatha et al. 2018, Learning to Color from Language (arXiv 1804.06026): FCNN, which reads no caption", "language", LANGUAGE,
+           data_licence=IMAGENETTE, table="language"),
+    Method("concat", "Learning to Color from Language: CONCAT", "language", LANGUAGE, ("caption",), IMAGENETTE, "language"),
+    Method("film", "Learning to Color from Language: FiLM", "language", LANGUAGE, ("caption",), IMAGENETTE, "language"),
+    Method("film_released", "Learning to Color from Language: the network of the published code", "language", LANGUAGE, ("caption",), IMAGENETTE, "language"),
 )}
 
 
@@ -174,8 +182,9 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
     The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
     full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at. A method that
     sees infrared paints the lightness, too, and only takes detail from the picture (`images.merge_picture`).
-    hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none. Raises ValueError for an
-    unknown method, a missing or an unused condition, FileNotFoundError for missing weights or picture.
+    hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none; caption: a sentence, "" for none,
+    with a warning that names the words the network does not know. Raises ValueError for an unknown method, a missing or an unused condition,
+    FileNotFoundError for missing weights or picture.
     """
     row = get(method)
     check_conditions(row, hints=hints, caption=caption, reference=reference)
@@ -186,6 +195,9 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
         rgb = paint_infrared(row.papers, model, picture, working_size)
         return replace(picture, rgb=images.merge_picture(L, rgb, method=merge, dtype=picture.rgb.dtype))
     hints = None if hints is None else color_hints.as_hints(hints, L)
+    if caption is not None and (unknown := model.vocabulary.unknown(caption)):
+        warnings.warn(f"{method} does not know {', '.join(map(repr, unknown))}: it reads {'them as unknown words' if len(unknown) > 1 else 'an unknown word'}.",
+                      stacklevel=2)
     ab = predict_ab(row.papers, model, L, working_size, hints=hints, caption=caption, reference=reference)
     return replace(picture, rgb=images.merge_chroma(L, ab, method=merge, dtype=picture.rgb.dtype))
 
@@ -209,11 +221,11 @@ def working_size(config):
 def predict_ab(paper, model, L, side=None, hints=None, **conditions):
     """L `(H, W)` in [0, 100], array -> ab `(2, h, w)` in CIE units, array, with the shorter side `side` (default: the model's working size).
 
-    hints: a `HintSet` of the picture or of a copy of it.
+    hints: a `HintSet` of the picture or of a copy of it. Other conditions (caption, a string) reach the paper in lists of one.
     """
     device = next(model.parameters()).device
     small = images.model_input(L, side or working_size(model.config))                               # (1, 1, h, w)
-    batch = {"L": small.to(device)} | {key: value for key, value in conditions.items() if value is not None}
+    batch = {"L": small.to(device)} | {key: [value] for key, value in conditions.items() if value is not None}
     if hints is not None:
         for name, values in zip(("hint_ab", "hint_mask"), hints.maps(*small.shape[2:])):
             batch[name] = torch.from_numpy(values)[None].to(device)                                 # (1, 2 or 1, h, w)

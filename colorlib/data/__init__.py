@@ -1,8 +1,8 @@
 """Pictures in, dict batches out: uint8 RGB until the device.
 
 The front door to all data: sources of pictures (`Pictures`, `Shards`, `torchvision_set`), pictures with something
-aligned to them (`NirPairs`, `Captioned`, `Masked`, `SceneSet`, `Clips`), `pack`, which decodes a source once, and
-`batches`, which feeds training.
+aligned to them (`NirPairs`, `Captioned`, `Masked`, `SceneSet`, `Clips`), captions for any of them (`WithCaptions`),
+`pack`, which decodes a source once, and `batches`, which feeds training.
 """
 import itertools
 from collections import Counter
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from colorlib.data.captioned import WithCaptions, colored, join, open_captioned
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips
 from colorlib.data.downloads import download, extract
 from colorlib.data.infrared import open_pairs, split_sets
@@ -21,10 +22,10 @@ from colorlib.results import split_hash
 from colorlib.data.shards import SHARD_SUFFIXES, Shards, write_shards
 from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sample_photos
 
-__all__ = ["Captioned", "Clips", "Masked", "NirPairs", "Packed", "Pictures", "Report", "SceneSet", "Shards", "Source",
-           "augment", "batches", "cache_folder", "choose", "collate", "describe", "download", "extract", "is_gray",
-           "join_groups", "open_pairs", "open_pictures", "pack", "photo_folder", "sample_photos", "split_ids", "split_sets", "torchvision_set",
-           "write_shards"]
+__all__ = ["Captioned", "Clips", "Masked", "NirPairs", "Packed", "Pictures", "Report", "SceneSet", "Shards", "Source", "WithCaptions",
+           "augment", "batches", "cache_folder", "choose", "collate", "colored", "describe", "download", "extract", "is_gray",
+           "join", "join_groups", "open_captioned", "open_pairs", "open_pictures", "pack", "photo_folder", "sample_photos", "split_ids", "split_sets",
+           "torchvision_set", "write_shards"]
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
 HELD_OUT = 0.1              # share of an unmarked folder that is its "val" split
@@ -134,6 +135,7 @@ class Chosen(torch.utils.data.Subset):
         return [self.dataset.ids[i] for i in self.indices]
 
     report = property(lambda self: getattr(self.dataset, "report", None))
+    left_out = property(lambda self: getattr(self.dataset, "left_out", 0))
     classes = property(lambda self: getattr(self.dataset, "classes", None))
 
 
@@ -169,8 +171,12 @@ def open_pictures(spec, size, split="train", limit=None, download=True):
             source = torchvision_set(name, split=split, size=size, download=may_fetch)
             return choose(pack(source), limit=limit)
         spec = local
-    source, is_marked = _find_split(spec, size, split)
-    packed = pack(source)
+    source, is_marked = find_split(spec, size, split)
+    return take_split(pack(source), is_marked, spec, split, limit)
+
+
+def take_split(packed, is_marked, spec, split, limit=None):
+    """The samples of one split of a packed folder or shards; is_marked: they are the split already."""
     if is_marked:
         return choose(packed, limit=limit)
     rest, held = split_ids(packed.ids, HELD_OUT)
@@ -180,8 +186,9 @@ def open_pictures(spec, size, split="train", limit=None, download=True):
     return choose(packed, chosen, limit)
 
 
-def _find_split(spec, size, split):
-    """(source, whether it is the split itself and not to be cut)."""
+def find_split(spec, size, split, open_folder=None):
+    """(source, whether it is the split itself and not to be cut). open_folder: function of (folder, size) -> source, by default `open_source`."""
+    open_folder = open_folder or open_source
     path = Path(spec).expanduser()
     which = lambda name: next((one for one, words in SPLIT_WORDS.items() if _first_word(name) in words), None)
     if path.is_dir():
@@ -190,7 +197,7 @@ def _find_split(spec, size, split):
         if None in marked and len(marked) < 3:          # bus, car, train: a class that only sounds like a split
             marked = {}
         if found := marked.get(split):
-            return open_source(found, size), True
+            return open_folder(found, size), True
         tars = [tar for tar in sorted(path.iterdir()) if tar.name.endswith(SHARD_SUFFIXES)]
         own = [tar for tar in tars if which(tar.name) == split]
         if own:
@@ -204,7 +211,7 @@ def _find_split(spec, size, split):
     own_name = which(path.name)
     if own_name not in (None, split):
         raise FileNotFoundError(f"{spec} is a {own_name} set by its name, so it has no {split} split.")
-    return open_source(path if path.exists() else spec, size), own_name is not None
+    return open_folder(path if path.exists() else spec, size), own_name is not None
 
 
 def _first_word(name):

@@ -137,7 +137,7 @@ class Shards(torch.utils.data.IterableDataset):
                    if f"{key}.png" in member}
         if "txt" in member:
             sample["caption"] = member["txt"].decode("utf-8").strip()
-        return sample | {key: notes[key] for key in ("id", "caption", "captions") if key in notes}
+        return sample | {key: notes[key] for key in ("id", "caption", "captions", "caption_source") if key in notes}
 
 
 def _named(data, name):
@@ -220,5 +220,5 @@ def encode_sample(sample, picture_format="png"):
     members |= {f"{key}.png": encode(sample[key][0].numpy(), "png") for key in PLANES if key in sample}
     if "label" in sample:
         members["cls"] = str(int(sample["label"])).encode()
-    notes = {key: sample[key] for key in ("id", "caption", "captions") if key in sample}
+    notes = {key: sample[key] for key in ("id", "caption", "captions", "caption_source") if key in sample}
     return members | {"json": json.dumps(notes, ensure_ascii=False).encode()}
