@@ -1,4 +1,4 @@
-"""The hint picker in a real browser: JupyterLab on a loopback port, Chromium driven by Playwright, clicks in, hints in Python out.
+"""The widgets in a real browser: JupyterLab on a loopback port, Chromium driven by Playwright; clicks and keys in, hints, captions and answers in Python out.
 
 Skips where Playwright (`pip install playwright`) or a browser (`apt install chromium`, or `playwright install chromium`) is missing.
 """
@@ -45,6 +45,29 @@ def spread(L, hints):
 picker = widgets.HintPicker("scene.png", predict=spread, reference="other.png")
 picker
 """, "print(len(picker.hints), 'hints')")
+CAPTION_NOTEBOOK = ("""
+import numpy as np
+from colorlib import captions, widgets
+AB = {"red": (60, 45), "green": (-50, 45), "blue": (10, -55)}
+
+def paint(L, caption):
+    said = [word for word in captions.color_words(caption) if word in AB]
+    return np.broadcast_to(np.float32(AB[said[0]] if said else (0, 0))[:, None, None], (2, *L.shape))
+
+paint.vocabulary = captions.Vocabulary(["a", "car", "on", "road", "the", *captions.COLOR_WORDS])
+""", """
+box = widgets.CaptionBox("scene.png", method=paint)
+box
+""")
+FOOLING_NOTEBOOK = ("""
+import numpy as np
+from colorlib import fooling, scenes, widgets
+real = [scenes.make_scene(i, 64).rgb for i in range(3)]
+session = fooling.FoolingSession({"mirrored": [rgb[..., ::-1] for rgb in real], "swapped": [rgb[..., [1, 0, 2]] for rgb in real]}, real, ["a red car"] * 3)
+""", """
+test = widgets.FoolingTest(session, "answers.csv")
+test
+""")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +87,8 @@ def lab(tmp_path_factory):
     """A JupyterLab of this interpreter over a temporary folder, with nobody's settings; gone at the end, whatever happens."""
     folder, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("jupyter")
     write_pictures(folder)
-    write_notebook(folder / "small.ipynb")
+    for name, cells in (("small", SMALL_NOTEBOOK), ("caption", CAPTION_NOTEBOOK), ("fooling", FOOLING_NOTEBOOK)):
+        write_notebook(folder / f"{name}.ipynb", cells)
     for name, values in SETTINGS.items():
         write_setting(home, name, values)
     with socket.socket() as free:
@@ -103,8 +127,8 @@ def write_pictures(folder):
     images.save_image(folder / "other.png", scenes.make_scene(8, 96).rgb)
 
 
-def write_notebook(path):
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text.strip()) for text in SMALL_NOTEBOOK])
+def write_notebook(path, cells):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text.strip()) for text in cells])
     book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     book.cells[0].metadata["tags"] = ["setup"]
     nbformat.write(book, path)
@@ -143,19 +167,22 @@ class Page:
         """Run the setup cells and the cell that makes the picker, as Shift+Enter does."""
         cells = self.page.evaluate("""() => window.jupyterapp.shell.currentWidget.content.widgets.map((cell) => [
             cell.model.type, cell.model.sharedModel.source, cell.model.getMetadata("tags") || []])""")
-        chosen = [i for i, (kind, source, tags) in enumerate(cells)
-                  if kind == "code" and ("setup" in tags or "HintPicker(" in source or "pick_hints(" in source)]
-        for index in chosen:
+        self.run([i for i, (kind, source, tags) in enumerate(cells)
+                  if kind == "code" and ("setup" in tags or "HintPicker(" in source or "pick_hints(" in source)], self.canvas)
+        self.wait("root.dataset.drawn !== undefined && root.dataset.seq !== undefined")
+        self.canvas.scroll_into_view_if_needed()
+
+    def run(self, cells, awaited):
+        """Run cells, by number, until what is awaited can be seen."""
+        for index in cells:
             self.page.evaluate("""async (index) => {
                 const app = window.jupyterapp;
                 app.shell.currentWidget.content.activeCellIndex = index;
                 await app.commands.execute("notebook:run-cell");
             }""", index)
         failed = self.page.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']")
-        self.canvas.or_(failed).first.wait_for(state="visible", timeout=PATIENCE)
+        awaited.or_(failed).first.wait_for(state="visible", timeout=PATIENCE)
         assert failed.count() == 0, failed.first.inner_text()
-        self.wait("root.dataset.drawn !== undefined && root.dataset.seq !== undefined")
-        self.canvas.scroll_into_view_if_needed()
 
     def python(self, expression):
         """The value of a Python expression in the notebook's kernel, through JSON."""
@@ -216,10 +243,13 @@ class Page:
 def open_page(browser, lab):
     pages = []
 
-    def start(notebook, **options):
-        pages.append(Page(browser, lab.address, notebook, **options))
-        pages[-1].show_picker()
-        return pages[-1]
+    def start(notebook, awaited=None, **options):
+        pages.append(page := Page(browser, lab.address, notebook, **options))
+        if awaited is None:
+            page.show_picker()
+        else:
+            page.run([0, 1], awaited(page.page))
+        return page
     yield start
     for page in pages:
         with contextlib.suppress(Exception):
@@ -366,3 +396,72 @@ def test_keyboard_touch_colours_and_themes(open_page, lab):
         assert panel["x"] + panel["width"] <= frame["x"] + frame["width"] - 10                       # nothing sticks out or is stretched
         assert abs(shown["width"] / shown["height"] - width / height) < 0.02
     assert page.log == []
+
+
+def mean_color(picture):
+    """Mean RGB of an <img> as the browser decoded it."""
+    return np.array(picture.evaluate("""(image) => {
+        const copy = document.createElement("canvas");
+        Object.assign(copy, { width: 1, height: 1 });
+        const context = copy.getContext("2d");
+        context.drawImage(image, 0, 0, 1, 1);
+        return Array.from(context.getImageData(0, 0, 1, 1).data).slice(0, 3);
+    }"""))
+
+
+def test_a_caption_is_typed_and_the_picture_follows(open_page, lab):
+    caption = lambda page: page.get_by_label("Caption", exact=True)
+    page = open_page("caption.ipynb", caption)
+    view, text = page.page, caption(page.page)
+    coloured = lambda said: view.locator(f"img[alt=\"The picture coloured for the caption '{said}'\"]")
+    assert np.ptp(mean_color(view.get_by_alt_text("The picture coloured for no caption"))) <= 2
+    text.press_sequentially("a red car", delay=40)                   # letter by letter
+    coloured("a red car").wait_for(timeout=SOON)
+    red = mean_color(coloured("a red car"))
+    assert red[0] > red[2] + 30 and page.python("box.text.value") == "a red car"
+    assert np.ptp(mean_color(view.get_by_alt_text("The picture in grey"))) <= 2
+    text.press_sequentially(" zebra")
+    view.get_by_role("status").filter(has_text="'zebra' is not one of the").wait_for(timeout=SOON)
+    assert view.locator("mark").inner_text() == "zebra (?)"
+    text.press("Tab")                                                # over the choice of the word, which is off, to the colours
+    view.keyboard.press("Tab")
+    for _ in range(12):
+        if view.evaluate("document.activeElement.textContent") == "blue":
+            break
+        view.keyboard.press("Tab")
+    view.keyboard.press("Enter")
+    coloured("a blue car zebra").wait_for(timeout=SOON)
+    blue = mean_color(coloured("a blue car zebra"))
+    assert blue[2] > blue[0] + 30 and text.input_value() == "a blue car zebra"
+    view.get_by_role("button", name="Undo").click()
+    coloured("a red car zebra").wait_for(timeout=SOON)
+    view.screenshot(path=lab.home / "caption.png")
+    view.get_by_role("button", name="Save full size").click()
+    view.get_by_role("status").filter(has_text="Saved").wait_for(timeout=SOON)
+    saved = images.open_image(lab.folder / "scene_colorized.png")
+    assert saved.size == (256, 192) and saved.rgb[..., 0].mean() > saved.rgb[..., 2].mean() + 30
+    view.evaluate("""() => { window.training = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({
+        code: "import time\\nstop = time.monotonic() + 60\\nwhile time.monotonic() < stop: time.sleep(0.01)" }); }""")
+    text.fill("a green car")                                         # while a cell runs
+    coloured("a green car").wait_for(timeout=SOON)
+    view.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+    assert page.log == []
+
+
+def test_the_fooling_test_is_taken_with_the_keyboard(open_page, lab):
+    page = open_page("fooling.ipynb", lambda view: view.get_by_label("Your name or a nickname"))
+    view = page.page
+    view.get_by_label("Your name or a nickname").fill("Ann")
+    view.get_by_role("button", name="Begin or go on").click()
+    for number in range(1, 10):                                      # 6 of quality, 3 of plausibility
+        view.get_by_role("status").filter(has_text=f"Question {number} of 9").wait_for(timeout=SOON)
+        if number in (1, 7):
+            view.get_by_role("button", name="Real" if number == 1 else "Picture B", exact=True).focus()
+            view.screenshot(path=lab.home / f"fooling-{number}.png")
+        view.wait_for_timeout(400)                                   # nobody answers faster
+        view.keyboard.press("Enter")                                 # the focus stays on the button from question to question
+    view.get_by_text("9 answers by 1 person").wait_for(timeout=SOON)
+    view.screenshot(path=lab.home / "fooling-end.png")
+    lines = (lab.folder / "answers.csv").read_text().splitlines()
+    assert len(lines) == 10 and sum(",quality," in line and ",real," in line for line in lines) == 6
+    assert [view.get_by_role("rowheader").nth(i).inner_text() for i in range(2)] == ["mirrored", "swapped"] and page.log == []
