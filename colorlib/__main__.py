@@ -188,7 +188,7 @@ def run_evaluate(options):
         return
     summaries = experiments.evaluate_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
                                             write=not options.dry_run)
-    print(experiments.summary_table(summaries))
+    print(experiments.summary_table({row or options.method: summary for row, summary in summaries.items()}))
 
 
 def run_ablate(options):

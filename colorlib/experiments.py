@@ -11,7 +11,8 @@ from colorlib.progress import track
 from colorlib.simulated_hints import protocol_hints
 
 METRICS = ("psnr", "ssim", "de2000", "ab_rmse", "colorfulness_ratio", "l_drift")
-COLOR_METRICS = ("acc@1", "acc@5", "acc@1 balanced", "acc@1 chromatic", "acc@1 told", "auto manipulation", "followed", "background change")
+COLOR_METRICS = ("acc@1", "acc@5", "acc@1 balanced", "acc@1 chromatic", "acc@1 told", "plausibility", "quality", "manipulation", "auto manipulation",
+                 "followed", "background change")
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
@@ -255,10 +256,11 @@ def trivial_colorizers(spec, side, sees="grey"):
 
 
 def table_metrics(name):
-    """The metrics of a method's table: those some run could measure of COLOR_METRICS, METRICS and LPIPS."""
+    """The metrics of a method's table: METRICS, and LPIPS when some run could measure it; of methods that choose among colours COLOR_METRICS and fewer others."""
     rows = results.read(name)
     measured = lambda metric: any(row.get(metric) is not None for row in rows)
-    return (*filter(measured, COLOR_METRICS), *METRICS, *filter(measured, ("lpips",)))
+    chosen = (*(metric for metric in COLOR_METRICS if measured(metric) or metric in results.HUMAN), "psnr", "de2000", "colorfulness_ratio")
+    return (*(chosen if measured("acc@1") else METRICS), *filter(measured, ("lpips",)))
 
 
 def summary_table(summaries, metric_names=None):

@@ -91,6 +91,7 @@ class ColorfulNet(nn.Module):
                           nn.Conv2d(w8, w8, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(w8, w8, 3, padding=1), nn.ReLU(inplace=True))])
         self.to_bins = nn.Conv2d(w8 + extra, config.bins, 1)
         self.register_buffer("dead", dead_bins(config), persistent=False)
+        self.register_buffer("class_weights", torch.ones(config.bins))          # of the loss it was trained by
         if config.he_start:
             for layer in self.blocks.modules():
                 if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):      # of a transposed convolution, the first axis counts the inputs
@@ -151,6 +152,8 @@ class Step:
         self.config, self.fabric = config, fabric
         train.seed_everything(config.seed)
         model = model or ColorfulNet(config)
+        self.weights = lab.rebalancing_weights(prior, config.uniform, config.alpha).float().to(fabric.device)                   # (Q,)
+        model.class_weights.copy_(self.weights)
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         if config.one_cycle:
             optimizer = torch.optim.AdamW(learning, config.one_cycle, betas=config.betas, weight_decay=config.weight_decay)
@@ -159,7 +162,7 @@ class Step:
             optimizer = torch.optim.Adam(learning, config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
             self.schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.decay_every)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
-        self.centres, self.weights = bins(config).to(fabric.device), lab.rebalancing_weights(prior, config.uniform, config.alpha).float().to(fabric.device)
+        self.centres = bins(config).to(fabric.device)
 
     def __call__(self, batch):
         found = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch)
@@ -213,14 +216,26 @@ def colorize(model, batch):
     return decode(predict(model, batch), model.config, batch["L"].shape[-2:])
 
 
+def undo_rebalancing(logits, class_weights):
+    """Logits as a network trained with all colours alike would give them: a loss with weights w is least at probabilities p w, so log w is subtracted."""
+    found = torch.where(class_weights > 0, class_weights, 1).log().view(1, -1, 1, 1).to(logits)
+    return (logits - found).masked_fill(class_weights.view(1, -1, 1, 1) == 0, DEAD)
+
+
 def distributions(model):
     """The rows of `variants` before they are made one colour: {row name: function of a batch -> logits}."""
-    return {"": lambda batch: predict(model, batch)}
+    return {"": lambda batch: predict(model, batch), "rebalancing undone": lambda batch: undo_rebalancing(predict(model, batch), model.class_weights)}
 
 
 def variants(model):
     """What the results table compares: {row name: function of a batch -> ab}."""
-    return {"": lambda batch: colorize(model, batch)}
+    return decode_rows(model, distributions(model))
+
+
+def decode_rows(model, rows):
+    """{row name: function of a batch -> logits} -> {row name: function of a batch -> ab}."""
+    paint = lambda row: lambda batch: decode(row(batch), model.config, batch["L"].shape[-2:])
+    return {name: paint(row) for name, row in rows.items()}
 
 
 def networks(config):
@@ -243,7 +258,7 @@ def from_official(state_dict):
     distance, order = torch.cdist(lab.ab_bins(313), colors).min(1)
     if distance.max() > 1 or len(order.unique()) != 313:
         raise ValueError("The checkpoint's last layer does not hold the 313 colours: give the file as it was published.")
-    renamed = {}
+    renamed = {"class_weights": torch.ones(313)}        # not in the file
     for name, value in state.items():
         part, rest = name.split(".", 1)
         if part == "model8" and rest.startswith("6."):

@@ -190,6 +190,7 @@ class ReleasedNet(nn.Module):
         self.blocks = nn.ModuleList([ReleasedBlock(channels, config) for _ in range(4)])
         self.to_bins = nn.Conv2d(channels, config.bins, 1)
         self.register_buffer("dead", cic.dead_bins(config), persistent=False)
+        self.register_buffer("class_weights", torch.ones(config.bins))
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)        # ImageNet's
         self.register_buffer("spread", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
 
@@ -316,7 +317,7 @@ def colorize(model, batch):
 
 def distributions(model):
     """The rows of `variants` before they are made one colour: {row name: function of a batch -> logits}."""
-    rows = {"": lambda batch: predict(model, batch)}
+    rows = {"": lambda batch: predict(model, batch), "rebalancing undone": lambda batch: cic.undo_rebalancing(predict(model, batch), model.class_weights)}
     if model.config.fusion == "none":
         return rows
     other = lambda said: [*said[1:], said[0]]                                                       # everybody gets a neighbour's words
@@ -326,8 +327,7 @@ def distributions(model):
 
 def variants(model):
     """What the results table compares: {row name: function of a batch -> ab}."""
-    paint = lambda row: lambda batch: cic.decode(row(batch), model.config, batch["L"].shape[-2:])
-    return {name: paint(row) for name, row in distributions(model).items()}
+    return cic.decode_rows(model, distributions(model))
 
 
 @torch.no_grad()
