@@ -72,6 +72,12 @@ def moving_average(module, decay=0.999):
     return torch.optim.swa_utils.AveragedModel(module, multi_avg_fn=averaged, use_buffers=True)
 
 
+def compact(state):
+    """A state dict for storing: floats as fp16 on the CPU, but tensors with a value that fp16 cannot hold (above 65,504: variances of batch norm) as they are."""
+    fits = lambda value: value.is_floating_point() and bool(value.isfinite().all()) and float(value.abs().max() if value.numel() else 0) <= torch.finfo(torch.half).max
+    return {name: (value.half() if fits(value) else value).contiguous().cpu() for name, value in state.items()}
+
+
 def descend(fabric, module, optimizer, losses_of, batch, parts=1, clip=None):
     """One optimizer step on `losses_of(part)["loss"]`, averaged over `parts` equal slices of the batch (gradient accumulation).
 

@@ -18,7 +18,7 @@ import torch
 from colorlib import hints as color_hints
 from colorlib import images, results
 from colorlib.files import write_atomic
-from colorlib.train import pick_device
+from colorlib.train import compact, pick_device
 
 CONDITIONS = ("hints", "caption", "reference")      # what a person can add to the grey picture
 
@@ -118,8 +118,7 @@ def save_weights(model, name, path, info):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {key: (value.half() if value.is_floating_point() else value).contiguous().cpu() for key, value in model.state_dict().items()}
-    content = safetensors.torch.save(tensors)
+    content = safetensors.torch.save(compact(model.state_dict()))
     sidecar = {"method": name, "config": asdict(model.config)} | info | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     write_atomic(path, content)
     write_atomic(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())

@@ -394,9 +394,8 @@ class Step:
         """Keep the generator at the moments the paper shows, `run/snapshot-<update>.safetensors`."""
         moments = {round(share * self.config.phase_one) for share in SNAPSHOTS} | {self.config.steps}
         if self.run is not None and done in moments and self.fabric.is_global_zero:
-            state = {key: value.half().contiguous() if value.is_floating_point() else value for key, value in self.result().state_dict().items()}
             self.run.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.run / f"snapshot-{done:07d}.safetensors", safetensors.torch.save(state))
+            write_atomic(self.run / f"snapshot-{done:07d}.safetensors", safetensors.torch.save(train.compact(self.result().state_dict())))
 
     def result(self):
         """The generator, its spectral norms folded into the weights (`faithful` keeps them)."""
