@@ -1,5 +1,6 @@
 """Words about colour: captions as words, colour words among them, and the vocabulary a network reads them with."""
 import re
+import unicodedata
 from collections import Counter
 
 import torch
@@ -21,7 +22,7 @@ def words(caption):
     """"A red bus, parked." -> ["a", "red", "bus", "parked"]: lower case, without punctuation and digits. Raises ValueError for what is no string."""
     if not isinstance(caption, str):
         raise ValueError(f"A caption must be a string, not {type(caption).__name__}: pass words such as 'a red car'.")
-    return [word.lower().replace("’", "'") for word in WORD.findall(caption)]
+    return [word.lower().replace("’", "'") for word in WORD.findall(unicodedata.normalize("NFC", caption))]
 
 
 def color_words(caption):
@@ -53,7 +54,7 @@ def swap_color(caption, new, old=None):
         if word == old.lower() if old else word in COLOR_WORDS or word in ALIASES:
             before, after = caption[:found.start()], caption[found.end():]
             if article := re.search(r"\b(a|an)(\s+)$", before, re.IGNORECASE):
-                fitting = "an" if new[0] in "aeiou" else "a"
+                fitting = "an" if new[0].lower() in "aeiou" else "a"
                 fitting = fitting.capitalize() if article[1][0].isupper() else fitting
                 before = before[:article.start()] + fitting + article[2]
             return before + (new.capitalize() if found[0][0].isupper() else new) + after

@@ -247,7 +247,7 @@ def load_trunk(model, path):
     except OSError as error:
         raise FileNotFoundError(f"trunk_weights names {path}, which cannot be read ({error}): check the path.") from error
     blocks = {name: value.float() if value.is_floating_point() else value for name, value in state.items() if name.startswith("blocks.")}
-    wanted = {name: value.shape for name, value in model.state_dict().items() if name.startswith("blocks.")}
+    wanted = {name: value.shape for name, value in model.state_dict().items() if name.startswith("blocks.") and "tracked" not in name}    # not in old files
     if {name: value.shape for name, value in blocks.items() if name in wanted} != wanted:
         raise ValueError(f"{path} does not fit the eight blocks at width {model.config.width}: give weights of cic of the same width, with concat_form=fuse.")
     model.load_state_dict(blocks, strict=False)
