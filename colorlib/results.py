@@ -153,21 +153,29 @@ def table(name, metrics, rows=None, published=True, split=None, columns=(), bold
     metrics: columns such as ["psnr", "de2000"]; METRICS gives heading, decimals and arrow. rows: systems in order
     (default: trivial rows, our other rows, systems only published). split: which published split, where there are
     several. columns: of our rows to show, such as ("size", "n"). bold: mark the best of each column. where: as in
-    `latest`. A missing number is an em dash. Raises ValueError for an unknown row and for an ambiguous split.
+    `latest`. A missing number is an em dash. Where ours are on several data sets, published systems have rows of their
+    own. Raises ValueError for an unknown row and for an ambiguous split.
     """
-    systems = _join(latest(name, **where), _published_numbers(name, metrics, split) if published else {})
+    ours, numbers = latest(name, **where), _published_numbers(name, metrics, split) if published else {}
+    datasets = list(dict.fromkeys(row.get("dataset") for row in ours))
+    is_apart = len(datasets) > 1
+    systems = _set_apart(ours, numbers, datasets) if is_apart else _join(ours, numbers)
     if rows is not None:
         named = {alias: system for system in reversed(systems) for alias in system["aliases"]}
         if unknown := [row for row in rows if row.lower() not in named]:
             raise ValueError(f"{name} has no row {unknown[0]!r}; it has: {', '.join(s['label'] for s in systems)}.")
         systems = [named[row.lower()] for row in rows]
-    if len({system["ours"].get("dataset") for system in systems if system["ours"]}) > 1:
+    if is_apart and len({system["ours"].get("dataset") for system in systems}) > 1:
         columns = dict.fromkeys(("dataset", *columns))      # or two rows of one system would look alike
     grid = [["system", *(cell(system["label"]) for system in systems)]]
     grid += [[column, *(cell(system["ours"].get(column)) for system in systems)] for column in columns]
     for metric in metrics:
         heading, decimals, arrow = METRICS.get(metric.lower(), (metric, 2, ""))
         sides = {side: [system[side].get(metric) for system in systems] for side in ("paper", "ours")}
+        if is_apart:
+            values = [own if own is not None else theirs for theirs, own in zip(*sides.values())]
+            grid.append([f"{heading} {arrow}".strip(), *(cell(x, decimals, _best(values, arrow) if bold else None) for x in values)])
+            continue
         for side, values in sides.items():
             if (any(x is not None for x in values) if side == "paper" else metric.lower() not in HUMAN):
                 best = _best(values, arrow) if bold else None
@@ -224,8 +232,15 @@ def _join(ours, published):
     return sorted(systems, key=lambda system: (*TRIVIAL, system["label"].lower()).index(system["label"].lower()))
 
 
+def _set_apart(ours, published, datasets):
+    """Lines of a table whose numbers are on several data sets: those only published, then ours, a data set after the other."""
+    systems = [{"label": system, "aliases": {system.lower()}, "ours": {"dataset": f"{numbers['split']} (published)"}, "paper": numbers}
+               for system, numbers in published.items()]
+    return systems + [system for dataset in datasets for system in _join([row for row in ours if row.get("dataset") == dataset], {})]
+
+
 def _published_numbers(name, metrics, split):
-    """{system: {metric: value}} of one split; {} when nothing is published under `name`."""
+    """{system: {metric: value, "split": its split}} of one split; {} when nothing is published under `name`."""
     if not _csv_path(repository() / "data" / "paper_tables", name).exists():
         return {}
     numbers, splits, wanted = {}, {}, {metric.lower(): metric for metric in metrics}
@@ -236,7 +251,7 @@ def _published_numbers(name, metrics, split):
         if splits.setdefault((row["system"], metric), row["split"]) != row["split"]:
             raise ValueError(f"{name} has {metric} of {row['system']} on several splits, such as "
                              f"{splits[row['system'], metric]!r} and {row['split']!r}: choose one with split=.")
-        numbers.setdefault(row["system"], {})[metric] = row["value"]
+        numbers.setdefault(row["system"], {"split": row["split"]})[metric] = row["value"]
     return numbers
 
 

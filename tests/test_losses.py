@@ -1,6 +1,9 @@
-"""Adversarial losses: values worked out by hand, and critics whose slope is known."""
+"""Adversarial losses: values worked out by hand, and critics whose slope is known. Weighted cross-entropy: by hand and against torch's own."""
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from colorlib import losses
 
@@ -85,3 +88,69 @@ def test_the_penalty_teaches_the_critic_and_nobody_else():
     length = 0.5 * 40 ** 0.5
     assert torch.allclose(w.grad, torch.full_like(w, 2 * (length - 1) * 0.5 / length), rtol=1e-5)       # d (|w| - 1)^2 / dw
     assert real.grad is None and fake.grad is None and not slope.requires_grad
+
+
+# ---------------------------------------------------------------- classification with weights
+
+def classes(kind="bins"):
+    """Logits (2, 5, 3, 4), a target and weights, of which one is 0."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.double)
+    target = torch.randint(0, 5, (2, 3, 4), generator=generator)
+    if kind == "distributions":
+        target = torch.softmax(3 * torch.randn(2, 5, 3, 4, generator=generator, dtype=torch.double), 1)
+    return logits, target, torch.tensor([1.0, 0.5, 2.0, 0.0, 3.0], dtype=torch.double)
+
+
+def test_weighted_cross_entropy_by_hand():
+    """Two pixels, two classes: probabilities 0.5 and 0.8 of what is right, weights 1 and 3."""
+    logits = torch.tensor([[[[0.0, 0.0]], [[0.0, math.log(4)]]]])
+    target, weights = torch.tensor([[[0, 1]]]), torch.tensor([1.0, 3.0])
+    total = -math.log(0.5) - 3 * math.log(0.8)
+    assert losses.rebalanced_cross_entropy(logits, target, weights, "pixels").item() == pytest.approx(total / 2)
+    assert losses.rebalanced_cross_entropy(logits, target, weights, "weights").item() == pytest.approx(total / 4)
+    soft = torch.tensor([[[[0.6, 0.3]], [[0.4, 0.7]]]])          # largest bins 0 and 1
+    total = -math.log(0.5) - 3 * (0.3 * math.log(0.2) + 0.7 * math.log(0.8))
+    assert losses.rebalanced_cross_entropy(logits, soft, weights, "pixels").item() == pytest.approx(total / 2)
+    assert losses.rebalanced_cross_entropy(logits, soft, weights, "weights").item() == pytest.approx(total / 4)
+
+
+def test_weighted_cross_entropy_is_torchs_own():
+    logits, target, weights = classes()
+    for normalize, theirs in (("weights", F.cross_entropy(logits.float(), target, weights.float())),
+                              ("pixels", F.cross_entropy(logits.float(), target, weights.float(), reduction="sum") / target.numel())):
+        assert losses.rebalanced_cross_entropy(logits, target, weights, normalize).item() == pytest.approx(theirs.item(), rel=1e-5)
+    assert losses.rebalanced_cross_entropy(logits, target, torch.ones(5), "pixels").item() == pytest.approx(F.cross_entropy(logits, target).item(), rel=1e-5)
+
+
+def test_a_soft_label_has_the_weight_of_its_largest_bin():
+    logits, target, weights = classes("distributions")
+    entropy = -(target * logits.log_softmax(1)).sum(1)
+    weight = weights[target.argmax(1)]
+    assert losses.rebalanced_cross_entropy(logits, target, weights).item() == pytest.approx((weight * entropy).mean().item(), rel=1e-5)
+    shared = ((weight * entropy).sum() / weight.sum()).item()
+    assert losses.rebalanced_cross_entropy(logits, target, weights, "weights").item() == pytest.approx(shared, rel=1e-5)
+    hard = classes()[1]
+    certain = F.one_hot(hard, 5).movedim(-1, 1).double()         # a distribution that is sure is a bin
+    for normalize in ("pixels", "weights"):
+        assert losses.rebalanced_cross_entropy(logits, certain, weights, normalize).item() == \
+            pytest.approx(losses.rebalanced_cross_entropy(logits, hard, weights, normalize).item(), rel=1e-5)
+
+
+def test_pictures_that_do_not_count():
+    logits, target, weights = classes()
+    first = torch.tensor([1.0, 0.0])
+    alone = {normalize: losses.rebalanced_cross_entropy(logits[:1], target[:1], weights, normalize).item() for normalize in ("pixels", "weights")}
+    assert losses.rebalanced_cross_entropy(logits, target, weights, "weights", first).item() == pytest.approx(alone["weights"], rel=1e-5)
+    assert losses.rebalanced_cross_entropy(logits, target, weights, "pixels", first.bool()).item() == pytest.approx(alone["pixels"] / 2, rel=1e-5)
+    for normalize in ("pixels", "weights"):                      # nobody counts, or nothing has weight: 0, not 0 / 0
+        assert losses.rebalanced_cross_entropy(logits, target, weights, normalize, torch.zeros(2)).item() == 0
+        assert losses.rebalanced_cross_entropy(logits, target, torch.zeros(5), normalize).item() == 0
+    with pytest.raises(ValueError, match="normalize is 'mean': choose pixels or weights"):
+        losses.rebalanced_cross_entropy(logits, target, weights, "mean")
+
+
+def test_half_precision_logits_are_summed_in_float32():
+    logits, target, weights = classes()
+    half = losses.rebalanced_cross_entropy(logits.bfloat16(), target, weights)
+    assert half.dtype == torch.float32 and half.item() == pytest.approx(losses.rebalanced_cross_entropy(logits.bfloat16().float(), target, weights).item())
