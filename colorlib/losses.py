@@ -1,4 +1,5 @@
-"""Losses, one function an equation: adversarial ones, whose scores are a discriminator's raw output of any shape, and classification. Results are one number."""
+"""Losses, one function an equation; results are one number. Adversarial ones, whose scores are a discriminator's raw output of any shape, classification,
+histograms, smoothness."""
 import torch
 import torch.nn.functional as F
 
@@ -58,3 +59,18 @@ def rebalanced_cross_entropy(logits, target, weights, normalize="pixels", share=
         bins, entropy = target.argmax(1), -(target * log_probability).sum(1)
     weight = weights.to(entropy)[bins] if share is None else weights.to(entropy)[bins] * share.view(-1, 1, 1).to(entropy)
     return (weight * entropy).sum() / (weight.sum().clamp_min(1e-12) if normalize == "weights" else weight.numel())
+
+
+def chi_square(h, r, eps=2.2204e-16):
+    """2 sum_q (h_q - r_q)^2 / (h_q + r_q): the symmetric chi-square distance of histograms `(N, Q)` that sum to 1, mean over N; from 0 to 4, for disjoint ones.
+
+    Gray2ColorNet's histogram loss. Bins that are empty in both count nothing and get no gradient.
+    """
+    total = h + r
+    is_met = total > eps
+    return (2 * torch.where(is_met, (h - r).square() / torch.where(is_met, total, 1), 0)).sum(1).mean()
+
+
+def squared_variation(x):
+    """Squared total variation of maps `(N, C, H, W)`: twice the sum of the mean squared differences of vertical and of horizontal neighbours."""
+    return 2 * (x.diff(dim=-2).square().mean() + x.diff(dim=-1).square().mean())

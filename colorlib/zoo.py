@@ -11,16 +11,19 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import safetensors.torch
 import torch
 
 from colorlib import hints as color_hints
 from colorlib import images, results
+from colorlib.data.sources import decode
 from colorlib.files import write_atomic
 from colorlib.train import compact, pick_device
 
 CONDITIONS = ("hints", "caption", "reference")      # what a person can add to the grey picture
+REFERENCE_SIDE = 256                                # shorter side of a reference: its palette needs no more pixels, and matching slows down with them
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ VCIP = "VCIP 2020 grand challenge's pairs, cut from the EPFL RGB-NIR scenes: res
 HINTS = "04_hint_unet.ipynb"
 SALIENCY = "03_scgan_saliency.ipynb"
 LANGUAGE = "05_language_film_concat.ipynb"
-TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)", "language": "Manjunatha et al. 2018, Learning to Color from Language, and its trunk"}
+REFERENCES = "06_gray2colornet.ipynb"
+TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)", "language": "Manjunatha et al. 2018, Learning to Color from Language, and its trunk",
+          "references": "Colour from a reference picture"}
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
@@ -89,6 +94,10 @@ METHODS = {method.name: method for method in (
     Method("concat", "Learning to Color from Language: CONCAT", "language", LANGUAGE, ("caption",), IMAGENETTE, "language"),
     Method("film", "Learning to Color from Language: FiLM", "language", LANGUAGE, ("caption",), IMAGENETTE, "language"),
     Method("film_released", "Learning to Color from Language: the network of the published code", "language", LANGUAGE, ("caption",), IMAGENETTE, "language"),
+    Method("welsh", "Welsh et al. 2002, Transferring Color to Greyscale Images", "welsh", REFERENCES, ("reference",), table="references"),
+    Method("gray2color", "Lu et al. 2020, Gray2ColorNet (ACM Multimedia), settings probably the paper's", "gray2color", REFERENCES, ("reference",), IMAGENETTE,
+           "references"),
+    Method("gray2color_seed", "Gray2ColorNet, settings of a student project's last state", "gray2color", REFERENCES, ("reference",), IMAGENETTE, "references"),
 )}
 
 
@@ -182,7 +191,8 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
     full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at. A method that
     sees infrared paints the lightness, too, and only takes detail from the picture (`images.merge_picture`).
     hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none; caption: a sentence, "" for none,
-    with a warning that names the words the network does not know. Raises ValueError for an unknown method, a missing or an unused condition,
+    with a warning that names the words the network does not know; reference: a picture to take colours from, whatever `images.open_image` takes, of any
+    size, transparent parts shown on white; a grey one is a reference, too. Raises ValueError for an unknown method, a missing or an unused condition,
     FileNotFoundError for missing weights or picture.
     """
     row = get(method)
@@ -194,6 +204,7 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
         rgb = paint_infrared(row.papers, model, picture, working_size)
         return replace(picture, rgb=images.merge_picture(L, rgb, method=merge, dtype=picture.rgb.dtype))
     hints = None if hints is None else color_hints.as_hints(hints, L)
+    reference = None if reference is None else decode(reference)
     if caption is not None and (unknown := model.vocabulary.unknown(caption)):
         warnings.warn(f"{method} does not know {', '.join(map(repr, unknown))}: it reads {'them as unknown words' if len(unknown) > 1 else 'an unknown word'}.",
                       stacklevel=2)
@@ -217,17 +228,23 @@ def working_size(config):
     return getattr(config, "working_size", config.image_size)
 
 
-def predict_ab(paper, model, L, side=None, hints=None, **conditions):
+def predict_ab(paper, model, L, side=None, hints=None, reference=None, **conditions):
     """L `(H, W)` in [0, 100], array -> ab `(2, h, w)` in CIE units, array, with the shorter side `side` (default: the model's working size).
 
-    hints: a `HintSet` of the picture or of a copy of it. Other conditions (caption, a string) reach the paper in lists of one.
+    hints: a `HintSet` of the picture or of a copy of it. reference: `(H', W', 3)` uint8, reduced by areas until its shorter side is at most `side` or
+    REFERENCE_SIDE, whichever is larger. Other conditions (caption, a string) reach the paper in lists of one.
     """
-    device = next(model.parameters()).device
-    small = images.model_input(L, side or working_size(model.config))                               # (1, 1, h, w)
+    device, side = next(model.parameters()).device, side or working_size(model.config)
+    small = images.model_input(L, side)                                                             # (1, 1, h, w)
     batch = {"L": small.to(device)} | {key: [value] for key, value in conditions.items() if value is not None}
     if hints is not None:
         for name, values in zip(("hint_ab", "hint_mask"), hints.maps(*small.shape[2:])):
             batch[name] = torch.from_numpy(values)[None].to(device)                                 # (1, 2 or 1, h, w)
+    if reference is not None:
+        scale = max(side, REFERENCE_SIDE) / min(reference.shape[:2])
+        size = [max(1, round(scale * length)) for length in reference.shape[1::-1]]
+        reference = cv2.resize(reference, size, interpolation=cv2.INTER_AREA) if scale < 1 else reference
+        batch["reference"] = torch.from_numpy(np.ascontiguousarray(reference)).permute(2, 0, 1)[None].to(device)      # (1, 3, h', w') uint8
     return paper.colorize(model, batch)[0].float().cpu().numpy()
 
 
