@@ -31,7 +31,7 @@ COLORFUL = 15.0             # CIE units of chroma that a small object must have 
 def draw(method, model, size):
     """Draw every figure; yield (figure, Path of the file, or a sentence that says why it was not drawn). method: a catalogue row that reads captions."""
     name_of = lambda figure: f"{method.notebook[:2]}_{method.name}_{figure}_{size}"
-    yield "captions", save_figure(name_of("captions"), draw_pairs(paint_pairs(method, model, sample_pairs()), across=2), scale=1.5)
+    yield "captions", save_figure(name_of("captions"), draw_pairs(paint_pairs(method, model, sample_pairs()), across=2), scale=1.3)
     rgb, *said = sample_pairs()[len(SWAPPED)]
     yield "activations", save_figure(name_of("activations"), draw_activations(method, model, rgb, said))
     if model.config.fusion in ("film", "released"):
