@@ -9,6 +9,9 @@ Training code was never published. Losses and the patch discriminator are known 
 stages from the first commits of a student project that copied them from the paper (miku-suga/colourization_project): `PAPER_PROBABLE`. That project's last
 state is `SEED_HEAD`: it never got beyond stage one. `(probable)` marks such a number, `(not stated)` one that nobody knows and we chose.
 
+What is added before a convolution and an instance norm, and is the same everywhere, the norm takes away again. So F_RH reaches the picture by the gate's
+variation and at the borders only: where the gate is constant, or missing, another palette changes nothing. `palette="after"`, ours, adds it after the norm.
+
 Exact, and faster than the released code, which encodes the target twice and multiplies matrices of 4096 x 1984 x 4096 for the matching:
 most of the 1984 channels are enlarged maps of a half or quarter of the size, so products are taken before the enlarging, which is linear.
 """
@@ -28,7 +31,7 @@ from colorlib.references import WithReferences
 
 PAIRS = 2 ** 26                 # of a target and a reference position at a time: 256 MiB for each copy of their matrix
 TOP = 16                        # similarities the permutation-invariant gate looks at
-CHOICES = {"fusion": ("gate", "sum", "alignment", "distribution", "none"), "gate": ("positions", "similarities"), "norm": ("instance", "batch"),
+CHOICES = {"fusion": ("gate", "sum", "alignment", "distribution", "none"), "gate": ("positions", "similarities"), "palette": ("before", "after"), "norm": ("instance", "batch"),
            "activation": ("relu", "swish"), "critic": ("patch", "vgg"), "gan": (*losses.GAN_KINDS, "none"), "truth_by": ("area", "max")}
 
 
@@ -44,6 +47,7 @@ class Config:
     #                                         "none", the MCN, which sees no reference
     gate: str = "positions"                 # from the similarities to every position of the reference; (ours) "similarities", to the TOP most similar
     #                                         ones in descending order: for references of any size, wherever things are in them
+    palette: str = "before"                 # where (1 - gate) * F_RH is added: "before" the convolution and norm that follow; (ours) "after" them
     temperature: float = 0.01               # of the softmax over reference positions
     norm: str = "instance"                  # the seed's: "batch"
     activation: str = "relu"                # the seed's: "swish"
@@ -94,7 +98,8 @@ def presets(paper, **changes):
 PRESETS = presets(PAPER_PROBABLE)
 VARIANTS = {"gray2color": PRESETS, "gray2color_seed": presets(SEED_HEAD)}
 TRAINING_ABLATIONS = {"as it is": {}, "no gate": {"fusion": "sum"}, "alignment only": {"fusion": "alignment"}, "distribution only": {"fusion": "distribution"},
-                      "no class loss": {"class_weight": 0.0}, "no histogram loss": {"histogram_weight": 0.0}, "gate by similarities": {"gate": "similarities"}}
+                      "no class loss": {"class_weight": 0.0}, "no histogram loss": {"histogram_weight": 0.0}, "gate by similarities": {"gate": "similarities"},
+                      "palette after the norm": {"palette": "after"}, "distribution only, after the norm": {"fusion": "distribution", "palette": "after"}}
 
 
 # ---------------------------------------------------------------- layers
@@ -159,9 +164,13 @@ class Up(nn.Module):
         self.finish = nn.Sequential(*layers[:-1], nn.LeakyReLU(0.2, inplace=True)) if last else nn.Sequential(*layers, normalize(channels_out, config))
         self.to_ab = nn.Conv2d(channels_out, 2, 1)
 
-    def forward(self, x, M, skip):
-        """x, M `(N, C, h, w)`, skip at twice the size -> (maps, ab_n) at twice the size."""
-        x = self.finish(self.enlarge(self.think(x if M is None else x + M)) + self.skip(skip))
+    def forward(self, x, skip, before=0.0, after=0.0):
+        """x `(N, C, h, w)`, skip at twice the size; before and after the first convolution and norm something is added -> (maps, ab_n) at twice the size."""
+        convolve, norm, *rest = self.think
+        x = norm(convolve(x + before)) + after
+        for layer in rest:
+            x = layer(x)
+        x = self.finish(self.enlarge(x) + self.skip(skip))
         with torch.autocast(x.device.type, enabled=False):      # half precision would show in the colours
             return x, torch.tanh(self.to_ab(x.to(self.to_ab.weight.dtype)))
 
@@ -229,16 +238,14 @@ def similarities(reference, target, chosen, scale=1.0):
     The sum over levels of (small reference map)^T (target features), enlarged over the reference's positions afterwards: equal to the product of the
     enlarged features, for a fifth of the arithmetic.
     """
-    (height, width), total = reference.size, None
-    for small, seen in zip(reversed(reference.maps), reversed(target.unit)):
-        small, seen, (h, w) = small.flatten(2).transpose(1, 2), seen[..., chosen], small.shape[-2:]
-        if (h, w) == (height, width):
-            total = torch.baddbmm(total, small, seen)
-            continue
-        found, p = small @ seen, seen.shape[-1]                                                               # (N, h w, p)
-        found = widen(h, height, found) @ found.view(-1, h, w * p)                                            # (N, H, w p)
-        found = (widen(w, width, found) @ found.view(-1, height, w, p)).flatten(1, 2)                         # (N, H W, p)
-        total = found if total is None else total + found
+    (height, width), total = reference.size, 0.0
+    for small, seen in zip(reference.maps, target.unit):
+        (h, w), seen = small.shape[-2:], seen[..., chosen]
+        found, p = small.flatten(2).transpose(1, 2) @ seen, seen.shape[-1]                                    # (N, h w, p)
+        if (h, w) != (height, width):
+            found = widen(h, height, found) @ found.view(-1, h, w * p)                                        # (N, H, w p)
+            found = (widen(w, width, found) @ found.view(-1, height, w, p)).flatten(1, 2)                     # (N, H W, p)
+        total = found + total
     return total * (scale / reference.length)[..., None]
 
 
@@ -344,10 +351,10 @@ class Gray2ColorNet(nn.Module):
         else:
             encoded = self.encoder(L_n)
             other = self.encoder(reference.L_n) if reference is not None and self.colors is not None else None
-        fused, gate = self.fuse(encoded, other, reference) if reference is not None else ([None] * 3, None)
-        x, found = encoded[5], []
-        for up, M, skip in zip(self.up, fused, (encoded[2], encoded[1], encoded[0])):
-            x, ab_n = up(x, M, skip)
+        aligned, palette, gate = self.fuse(encoded, other, reference) if reference is not None else (3 * [0.0], 3 * [0.0], None)
+        x, found, is_late = encoded[5], [], self.config.palette == "after"
+        for up, skip, mine, theirs in zip(self.up, (encoded[2], encoded[1], encoded[0]), aligned, palette):
+            x, ab_n = up(x, skip, mine, theirs) if is_late else up(x, skip, mine + theirs)
             found.append(ab_n)
         return Painted(found, self.classify(encoded[5].amax((2, 3))), gate)
 
@@ -362,10 +369,10 @@ class Gray2ColorNet(nn.Module):
                              "train with gate='similarities'.")
 
     def fuse(self, encoded, other, reference):
-        """GCFN: M at H/8, H/4, H/2, and the gate. encoded, other: the encoder's maps of target and reference."""
-        palette = self.palette(reference.histogram) if self.palette is not None else [0.0] * 3
+        """GCFN: the two terms of M at H/8, H/4, H/2, and the gate. encoded, other: the encoder's maps of target and reference."""
+        palette = self.palette(reference.histogram) if self.palette is not None else 3 * [0.0]
         if self.colors is None:
-            return palette, None
+            return 3 * [0.0], palette, None
         values = self.colors(reference.ab_n)
         with torch.autocast(values.device.type, enabled=False):
             here, there = Described.of(encoded), Described.of(other)
@@ -373,9 +380,9 @@ class Gray2ColorNet(nn.Module):
             gate = self.gate(there, here, top) if self.gate is not None else None
         aligned = self.colors.scales(aligned.unflatten(2, here.size))
         if gate is None:
-            return [mine + theirs for mine, theirs in zip(aligned, palette)], None
+            return aligned, palette, None
         gates = [gate[..., ::4, ::4], gate[..., ::2, ::2], gate]
-        return [g * mine + (1 - g) * theirs for g, mine, theirs in zip(gates, aligned, palette)], gate
+        return [g * mine for g, mine in zip(gates, aligned)], [(1 - g) * theirs for g, theirs in zip(gates, palette)], gate
 
 
 class PatchCritic(nn.Module):
