@@ -60,6 +60,7 @@ def parse(arguments=None):
     p.add_argument("--seeds", type=int, default=3)
     add_settings(p)
     p.add_argument("--rows", nargs="+", help="only these rows (default: all the paper's file lists)")
+    p.add_argument("--data", default="scenes", help="as for train (default scenes, whose objects are known exactly)")
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
@@ -76,8 +77,9 @@ def parse(arguments=None):
     p.add_argument("path", help="folder of pictures, tar shards, scenes, or a torchvision set")
 
     p = commands.add_parser("bench", help="measure speed beside named peers, in one run")
-    p.add_argument("what", nargs="?", default="lab", choices=("lab", "infer", "scgan", "fold", "spectral"),
-                   help="lab: colour conversion; infer: colouring; scgan: a training step of phase 2, and fold and spectral: parts of it")
+    p.add_argument("what", nargs="?", default="lab", choices=("lab", "infer", "scgan", "fold", "spectral", "gray2color"),
+                   help="lab: colour conversion; infer: colouring; scgan: a training step of phase 2, and fold and spectral: parts of it; gray2color: a "
+                        "training step of stage 2")
     p.add_argument("--rounds", type=int, help="how often each contestant runs (default: 15, or 3 for slow ones)")
     p.add_argument("--write", action="store_true", help="append the lines to data/results/benchmarks.csv")
 
@@ -122,6 +124,8 @@ def run_colorize(options):
     row = zoo.get(options.method)
     conditions = {name: getattr(options, name) for name in zoo.CONDITIONS}
     zoo.check_conditions(row, **conditions)
+    if options.reference is not None:
+        conditions["reference"] = images.open_image(options.reference)      # once, however many pictures there are
     model, failed = zoo.load(options.method, options.weights, device=options.device), 0
     for source in sources:
         target = output / images.colorized_name(source) if into_folder else output or source.with_name(images.colorized_name(source))
@@ -194,9 +198,10 @@ def run_evaluate(options):
 def run_ablate(options):
     from colorlib import ablations
     changes = read_changes(options.method, options.size, options.set)
-    for line in ablations.run(options.method, options.size, options.seeds, options.rows, options.device, options.precision, options.run, changes=changes):
+    for line in ablations.run(options.method, options.size, options.seeds, options.rows, options.device, options.precision, options.run, changes=changes,
+                              spec=options.data):
         print(line, flush=True)
-    print(ablations.table(options.method, options.size))
+    print(ablations.table(options.method, options.size, options.data))
 
 
 def run_reproduce(options):

@@ -1,24 +1,30 @@
 """Is it the idea that helps? Train a method with one thing changed at a time, several seeds each, and put mean and spread side by side.
 
 A paper's file lists what is worth changing in `TRAINING_ABLATIONS`: {row: {field of Config: value}}, the first row the method as it is. Measured on procedural
-scenes, whose objects have exact masks: the colour error on the object and beside it, and whether the two are kept apart.
+scenes, whose objects have exact masks: the colour error on the object and beside it, and whether the two are kept apart; methods that take colours from a
+reference with related and unrelated ones. On photographs, what needs no mask.
 """
+import re
+from pathlib import Path
+
 import numpy as np
 
-from colorlib import caption_scores, experiments, failures, images, lab, metrics, results, train, zoo
+from colorlib import caption_scores, experiments, failures, images, lab, metrics, reference_scores, results, train, zoo
 
 METRICS = {"psnr": ("PSNR", 2), "object_error": ("ab error, object", 2), "ground_error": ("ab error, ground", 2), "kept_apart": ("kept apart", 2),
            "colorfulness": ("colourfulness", 1)}
 COLOR_METRICS = {"acc@1": ("acc@1 %", 1), "acc@1 told": ("acc@1 %, told", 1), "acc@5 told": ("acc@5 %, told", 1)}      # of methods that choose among colours
+REFERENCE_METRICS = {"his": ("HIS", 3), "his unrelated": ("HIS, unrelated", 3), "gate": ("gate", 2), "gate unrelated": ("gate, unrelated", 2),
+                     "match_accuracy": ("matches on the object %", 1)}                                                     # of methods that take a reference
 PICTURES = 100
 SEEDS = 3
 
 
-def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, folder="runs", progress=None, changes=None):
+def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, folder="runs", progress=None, changes=None, spec="scenes"):
     """Train and measure every row of a paper's `TRAINING_ABLATIONS` with every seed; yield a line about each. An interrupted training goes on.
 
-    changes: {field of Config: value} for all rows, such as more steps. Results: `data/results/<method>_ablation.csv`. Raises ValueError for a method
-    without ablations or an unknown row.
+    changes: {field of Config: value} for all rows, such as more steps. spec: what to train and measure on, see `experiments.open_dataset`. Results:
+    `data/results/<method>_ablation.csv`. Raises ValueError for a method without ablations or an unknown row.
     """
     size, method = size or train.size(), zoo.get(name)
     known = getattr(method.papers, "TRAINING_ABLATIONS", {})
@@ -27,33 +33,40 @@ def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, 
                          f"{'method' if not known else 'row'}.")
     for row in rows or known:
         for seed in range(seeds):
-            weights = experiments.train_method(name, size, "scenes", f"{folder}/{name}-{size}-{row.replace(' ', '_').replace('/', '_')}-{seed}",
-                                               seed=seed, device=device, precision=precision, changes=(changes or {}) | known[row], progress=progress)
+            place = f"{name}-{size}-{row.replace(' ', '_').replace('/', '_')}"
+            place += "" if spec == "scenes" else re.sub(r"[^\w.-]", "_", f"-{Path(spec).name}")
+            weights = experiments.train_method(name, size, spec, f"{folder}/{place}-{seed}", seed=seed, device=device, precision=precision, changes=(changes or {}) | known[row], progress=progress)
             if weights is None:      # a helping process of a parallel run
                 continue
             model = zoo.load(name, weights, size, device)
-            summary = measure(method, model)
-            results.append(f"{name}_ablation", {"method": name, "variant": row, "size": size, "dataset": "scenes val", "n": PICTURES}
+            summary = measure(method, model, spec=spec)
+            results.append(f"{name}_ablation", {"method": name, "variant": row, "size": size, "dataset": f"{Path(spec).name} val", "n": PICTURES}
                            | experiments.columns_of_training(model, weights) | summary)
             yield f"{name}: {row}, seed {seed}: " + ", ".join(f"{heading} {summary[key]:.2f}" for key, (heading, _) in shown([summary]).items())
 
 
-def measure(method, model, count=PICTURES):
-    """{metric: mean} of a model on scenes it was not trained on. object_error, ground_error: root mean squared ab distance in CIE units inside and
-    outside the main object's mask; kept_apart: see `failures.object_intervention`; acc@k: see `caption_scores`, for methods that choose among colours."""
-    dataset = experiments.open_dataset("scenes", model.config.image_size, split="val", limit=count)
-    columns = {key: [] for key in METRICS}
+def measure(method, model, count=PICTURES, spec="scenes"):
+    """{metric: mean} of a model on pictures it was not trained on. object_error, ground_error: root mean squared ab distance in CIE units inside and
+    outside the main object's mask; kept_apart: see `failures.object_intervention`; acc@k: see `caption_scores`, for methods that choose among colours; of
+    methods that take a reference: see `measure_references`. What needs masks is left out where there are none."""
+    if "reference" in method.conditions:
+        return measure_references(method, model, count, spec)
+    reads = not experiments.is_scenes(spec) and experiments.reads_captions(method)                        # scenes have captions anyway
+    dataset = experiments.open_dataset(spec, model.config.image_size, split="val", limit=count, captions=reads)
+    columns = {key: [] for key in METRICS if "mask" in dataset[0] or key in ("psnr", "colorfulness")}
     for i in range(len(dataset)):
         sample = dataset[i]
-        true, mask = sample["rgb"].permute(1, 2, 0).numpy(), sample["mask"][0].numpy() > 0
+        true = sample["rgb"].permute(1, 2, 0).numpy()
         L = lab.rgb_to_lab(true)[..., 0]
         pred = images.merge_chroma(L, zoo.predict_ab(method.papers, model, L, **({"caption": sample["caption"]} if "caption" in method.conditions else {})))
-        distance = ((lab.rgb_to_lab(pred) - lab.rgb_to_lab(true))[..., 1:] ** 2).sum(-1)                  # (H, W)
         columns["psnr"].append(float(metrics.psnr(pred, true)))
+        columns["colorfulness"].append(float(metrics.colorfulness(pred)))
+        if "mask" not in sample:
+            continue
+        mask, distance = sample["mask"][0].numpy() > 0, ((lab.rgb_to_lab(pred) - lab.rgb_to_lab(true))[..., 1:] ** 2).sum(-1)       # (H, W)
         columns["object_error"].append(np.sqrt(distance[mask].mean()) if mask.any() else np.nan)
         columns["ground_error"].append(np.sqrt(distance[~mask].mean()) if (~mask).any() else np.nan)
         columns["kept_apart"].append(failures.object_intervention([pred], [true], [mask])[0])
-        columns["colorfulness"].append(float(metrics.colorfulness(pred)))
     summary = {key: float(np.nanmean(values)) for key, values in columns.items()}
     if hasattr(method.papers, "distributions"):
         answer = {"": lambda batch: method.papers.distributions(model)[""](experiments.to_device(batch, next(model.parameters()).device))}
@@ -61,19 +74,29 @@ def measure(method, model, count=PICTURES):
     return summary
 
 
+def measure_references(method, model, count=PICTURES, spec="scenes"):
+    """{metric: mean} with related references and, under names that end in " unrelated", HIS and gate with unrelated ones; see `reference_scores`."""
+    dataset = experiments.open_test(method, spec, model.config.image_size, count)
+    found = reference_scores.measure(method, model, dataset.dataset, pool=dataset.pool)
+    related = {key: found["related"][key] for key in ("psnr", "colorfulness", "his", "gate", "match_accuracy") if key in found["related"]}
+    return related | {f"{key} unrelated": found["unrelated"][key] for key in ("his", "gate") if key in found["unrelated"]}
+
+
 def shown(rows):
-    """The metrics of a table, {column: (heading, digits)}: those that all rows have."""
-    return {key: value for key, value in (METRICS | COLOR_METRICS).items() if all(row.get(key) is not None for row in rows)}
+    """The metrics of a table, {column: (heading, digits)}: those that all rows have; of REFERENCE_METRICS those that any has, as a row may lack the gate."""
+    return {key: value for key, value in (METRICS | COLOR_METRICS | REFERENCE_METRICS).items()
+            if (any if key in REFERENCE_METRICS else all)(row.get(key) is not None for row in rows)}
 
 
-def table(name, size=None):
-    """Mean and, behind ±, the range over seeds halved, one row an ablation, Markdown; from `data/results/<method>_ablation.csv`."""
-    read, rows = [row for row in results.read(f"{name}_ablation") if row["size"] == (size or train.size())], {}
+def table(name, size=None, spec="scenes"):
+    """Mean and, behind ±, the range over seeds halved, one row an ablation, Markdown; from the rows of `data/results/<method>_ablation.csv` on this data."""
+    size, dataset, rows = size or train.size(), f"{Path(spec).name} val", {}
+    read = [row for row in results.read(f"{name}_ablation") if row["size"] == size and row["dataset"] == dataset]
     lines = [["changed", "seeds", *(heading for heading, _ in shown(read).values())]]
     for row in read:
         rows.setdefault(row["variant"], {})[int(row["seed"])] = row      # the last run of a seed counts
     for variant, found in rows.items():
-        values = {key: np.array([one[key] for one in found.values()]) for key in shown(read)}
-        lines.append([variant, str(len(found)), *(f"{values[key].mean():.{digits}f} ± {np.ptp(values[key]) / 2:.{digits}f}"
-                                                 for key, (_, digits) in shown(read).items())])
+        values = {key: np.array([one[key] for one in found.values() if one.get(key) is not None]) for key in shown(read)}
+        cell = lambda x, digits: f"{x.mean():.{digits}f} ± {np.ptp(x) / 2:.{digits}f}" if len(x) else "—"
+        lines.append([variant, str(len(found)), *(cell(values[key], digits) for key, (_, digits) in shown(read).items())])
     return results.markdown(lines)

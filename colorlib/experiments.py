@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import data, images, lab, learned_metrics, metrics, results, saliency, train, zoo
+from colorlib import data, images, lab, learned_metrics, metrics, reference_scores, references, results, saliency, train, zoo
 from colorlib.data.sources import resize
 from colorlib.progress import track
 from colorlib.simulated_hints import protocol_hints
@@ -13,6 +13,8 @@ from colorlib.simulated_hints import protocol_hints
 METRICS = ("psnr", "ssim", "de2000", "ab_rmse", "colorfulness_ratio", "l_drift")
 COLOR_METRICS = ("acc@1", "acc@5", "acc@1 balanced", "acc@1 chromatic", "acc@1 told", "plausibility", "quality", "manipulation", "auto manipulation",
                  "followed", "background change")
+REFERENCE_METRICS = ("psnr", "ssim", "de2000", "his", "his_file", "colorfulness_ratio")      # of methods that take colours from a reference
+REFERENCE_ROWS = {"unrelated reference": "unrelated", "own colours, warped": "self"}         # further rows of theirs: kind of reference
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
@@ -107,11 +109,15 @@ def mean_ab(dataset, count=500):
     return torch.stack([lab.rgb_to_lab(dataset[i]["rgb"])[1:].mean((1, 2)) for i in chosen]).mean(0)
 
 
-def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005, captions=None):
-    """What a test gives a method beside L, from true pictures `(N, 3, H, W)` uint8: {}, {"caption": N strings} or hint_ab and hint_mask at the size `side`.
+def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005, captions=None, references=None):
+    """What a test gives a method beside L, from true pictures `(N, 3, H, W)` uint8: {}, {"caption": N strings}, {"reference": `(N, 3, h, w)` uint8} or
+    hint_ab and hint_mask at the size `side`.
 
-    ids: one string a picture, from which its hints follow; protocol, amount: see `simulated_hints.protocol_hints`; captions: N strings.
+    ids: one string a picture, from which its hints follow; protocol, amount: see `simulated_hints.protocol_hints`; captions: N strings; references: N
+    pictures `(3, h, w)` uint8 of one size.
     """
+    if "reference" in method.conditions:
+        return {"reference": torch.stack(list(references))}
     if "caption" in method.conditions:
         return {"caption": list(captions)}
     if "hints" not in method.conditions:
@@ -128,7 +134,8 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
     in [0, 1]} -> rgb (N, 3, h', w') in [0, 1], on pairs.
 
     Each picture goes the way a person's picture goes: L at full size, ab at the working size, `images.merge_chroma`. Returns
-    {row name: {metric: (n,) float64}}, LPIPS among them where its weights are at hand. The order is shuffled, so that a batch mixes classes.
+    {row name: {metric: (n,) float64}}, LPIPS among them where its weights are at hand and, where methods get a reference, HIS in both protocols.
+    The order is shuffled, so that a batch mixes classes.
     """
     scores = {name: [] for name in colorizers}
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).split(batch_size)
@@ -146,8 +153,14 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
         for name, colorizer in colorizers.items():
             painted = colorizer(batch).float().cpu().numpy()
             pred = torch.from_numpy(np.stack([merge(one, small) for one, small in zip(full, painted)])).permute(0, 3, 1, 2)
-            scores[name].append(metrics.evaluate_pictures(pred, true) | ({"lpips": learned_metrics.lpips(pred, true)} if with_lpips else {}))
+            scores[name].append(metrics.evaluate_pictures(pred, true) | ({"lpips": learned_metrics.lpips(pred, true)} if with_lpips else {})
+                                | (score_reference(painted, pred, batch["reference"]) if "reference" in batch else {}))
     return {name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in scores.items()}
+
+
+def score_reference(ab, pred, reference):
+    """{"his", "his_file": `(N,)` float64} of ab `(N, 2, h, w)`, array, as a network gave it, and the pictures `(N, 3, H, W)` uint8 painted with it."""
+    return {"his": reference_scores.his_tensor(torch.as_tensor(ab), reference), "his_file": reference_scores.his_file(pred, reference)}
 
 
 def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None):
@@ -169,14 +182,20 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     for variant, colorizer in method.papers.variants(model).items():
         colorizers[variant] = lambda batch, colorizer=colorizer: colorizer(to_device(batch, place))
     conditions = lambda samples: conditions_of(method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], working_size,
-                                               captions=[one.get("caption", "") for one in samples])
+                                               captions=[one.get("caption", "") for one in samples],
+                                               references=[one.get("reference") for one in samples])
     scores = evaluate(colorizers, dataset, working_size, progress=progress, sees=method.sees, conditions=conditions)
+    if "reference" in method.conditions:
+        scores |= {} if first in known else {"truth": score_truth(dataset)}
+        for row, kind in REFERENCE_ROWS.items():
+            others = references.WithReferences(dataset.dataset, kind, pool=dataset.pool)
+            scores |= evaluate({row: colorizers[""]}, others, working_size, progress=progress, conditions=conditions)
     summaries = {row: metrics.summarize(columns) for row, columns in scores.items()}
     if hasattr(method.papers, "distributions"):
         for row, columns in score_colors(method, model, dataset, spec, working_size, conditions, progress).items():
             summaries[row] = summaries.get(row, {}) | columns
     if first in known:
-        summaries = {row: known[row] for row in (first, "mean colour") if row in known} | summaries
+        summaries = {row: known[row] for row in (first, "mean colour", "truth") if row in known} | summaries
     trained = columns_of_training(model, None if given else weights or zoo.weights_file(name, size))
     if write:
         for row, summary in summaries.items():
@@ -200,7 +219,10 @@ def columns_of_training(model, weights):
 
 
 def open_test(method, spec, side, limit=None):
-    """The "val" split a method is measured on. Where others of its table read captions, it is measured on their pictures, if there are captions at all."""
+    """The "val" split a method is measured on. Where others of its table read captions, it is measured on their pictures, if there are captions at all.
+    With related references for a method that takes one; they come from the whole split, whatever the limit."""
+    if "reference" in method.conditions:
+        return references.WithReferences(open_dataset(spec, side, split="val", limit=limit), pool=open_dataset(spec, side, split="val"))
     shared = {other.results for other in zoo.METHODS.values() if "caption" in other.conditions}
     try:
         return open_dataset(spec, side, split="val", limit=limit, sees=method.sees, captions=method.results in shared)
@@ -227,6 +249,16 @@ def score_colors(method, model, dataset, spec, working_size, conditions, progres
     if "caption" in method.conditions:
         rows[""] |= manipulation.measure_manipulation(on_device(method.papers.variants(model)[""]), with_objects(dataset), working_size, progress=progress)
     return rows
+
+
+def score_truth(dataset, batch_size=20):
+    """HIS of the true pictures of a `WithReferences` themselves, {"his", "his_file": (n,)}: what the right colours score, which is less than copying can."""
+    rows = []
+    for start in range(0, len(dataset), batch_size):
+        samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+        true, reference = (torch.stack([one[key] for one in samples]) for key in ("rgb", "reference"))
+        rows.append(score_reference(lab.rgb_to_lab(true)[:, 1:], true, reference))
+    return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
 
 
 def with_objects(dataset, limit=200):
@@ -256,16 +288,18 @@ def trivial_colorizers(spec, side, sees="grey"):
 
 
 def table_metrics(name):
-    """The metrics of a method's table: METRICS, and LPIPS when some run could measure it; of methods that choose among colours COLOR_METRICS and fewer others."""
+    """The metrics of a method's table: METRICS, and LPIPS when some run could measure it; of methods that choose among colours COLOR_METRICS and fewer others,
+    of methods that take a reference REFERENCE_METRICS."""
     rows = results.read(name)
     measured = lambda metric: any(row.get(metric) is not None for row in rows)
     chosen = (*(metric for metric in COLOR_METRICS if measured(metric) or metric in results.HUMAN), "psnr", "de2000", "colorfulness_ratio")
-    return (*(chosen if measured("acc@1") else METRICS), *filter(measured, ("lpips",)))
+    return (*(chosen if measured("acc@1") else REFERENCE_METRICS if measured("his") else METRICS), *filter(measured, ("lpips",)))
 
 
 def summary_table(summaries, metric_names=None):
-    """{row name: summary} -> Markdown. metric_names: the columns, by default METRICS and those of COLOR_METRICS that were measured."""
-    metric_names = metric_names or (*(name for name in COLOR_METRICS if any(name in summary for summary in summaries.values())), *METRICS)
+    """{row name: summary} -> Markdown. metric_names: the columns, by default METRICS and those of COLOR_METRICS and HIS that were measured."""
+    measured = lambda name: any(name in summary for summary in summaries.values())
+    metric_names = metric_names or (*filter(measured, (*COLOR_METRICS, "his", "his_file")), *METRICS)
     heads = {metric: results.METRICS.get(metric, (metric, 2, "")) for metric in metric_names}
     lines = [["row", *(f"{heading} {arrow}".strip() for heading, _, arrow in heads.values())]]
     lines += [[row, *(results.cell(summary.get(metric), decimals) for metric, (_, decimals, _) in heads.items())] for row, summary in summaries.items()]

@@ -22,7 +22,6 @@ LONGEST = 512               # of the photographs that keep their shape
 SEARCHED, LEARNT_FROM = 200, 1000       # pictures in which failures are looked for, and from which the colours of classes are learnt
 PANEL = 7                   # failures in a panel
 STEEP = 4.0                 # slope of colours that is shown white, CIE units a pixel
-WELSH = zoo.Method("welsh", "Welsh et al. 2002", "welsh", "", ("reference",))      # the example-based methods beside which results are shown
 KINDS = {"portraits": ("astronaut", "chelsea"), "landscapes": ("rocket", "hubble_deep_field", "stereo_motorcycle"),
          "legacy": ("camera", "coins", "moon", "grass")}          # scikit-image's, where the user has none
 SHOWN = 6                   # of each kind
@@ -166,13 +165,14 @@ def draw_automatic(method, model, name):
 
 
 def draw_example_based(method, model, name, pairs):
-    """The method, which sees no reference, beside two that copy from one: Welsh et al. and global statistics. pairs: [(rgb, reference rgb), ...].
-    Returns the file."""
-    rows = []
+    """The method, which sees no reference, beside those that copy from one: Welsh et al., global statistics, the global histogram. pairs: [(rgb,
+    reference rgb), ...]. Returns the file."""
+    rows, welsh = [], zoo.get("welsh")
     for picture, reference in pairs:
-        copyist = WELSH.papers.build(replace(WELSH.presets["paper"], working_size=min(picture.shape[:2])))
+        copyist = welsh.papers.build(replace(welsh.presets["paper"], working_size=min(picture.shape[:2])))
         given = {"reference": torch.from_numpy(reference.copy()).permute(2, 0, 1)[None]}
-        copies = {variant or WELSH.paper: paint(WELSH, copyist, picture, colorizer, **given) for variant, colorizer in WELSH.papers.variants(copyist).items()}
+        copies = {variant or welsh.paper.partition(",")[0]: paint(welsh, copyist, picture, colorizer, **given)
+                  for variant, colorizer in welsh.papers.variants(copyist).items()}
         rows.append({"given": grey_of(picture), "reference": reference} | copies | {"painted": paint(method, model, picture), "truth": picture})
     return save(name, rows, list(rows[0]))
 

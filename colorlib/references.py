@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from colorlib import lab
 from colorlib.data.captioned import SCENE, _ids, column
@@ -41,9 +42,10 @@ CELLS = 32                                                  # squares of noise a
 def warp(picture, seed, kept=KEPT):
     """The picture seen from elsewhere: `(H, W[, C])` array -> the same shape and dtype; two arrays of one size are warped alike by one seed.
 
-    A cut-out of 70 to 90 % of each side, at a random place, is enlarged to the whole; half of them are mirrored; turned by up to 10 degrees; bent by a smooth
-    random displacement of up to 4 % of the shorter side of what is shown (a 4 x 4 grid of control points, bicubic between them). So nothing stays in its place. Colours are
-    interpolated linearly, 2-D masks taken from the nearest pixel; what lies outside is mirrored in. kept: other shares (lowest, highest).
+    A cut-out of 70 to 90 % of each side, at a random place, is enlarged to the whole; half of them are mirrored; turned by up to 10 degrees; bent by
+    a smooth random displacement of up to 4 % of the shorter side of what is shown (a 4 x 4 grid of control points, bicubic between them). So nothing
+    stays in its place. Colours are interpolated linearly, 2-D masks taken from the nearest pixel; what lies outside is mirrored in. kept: other
+    shares (lowest, highest).
     """
     height, width = picture.shape[:2]
     random = np.random.default_rng(seed)
@@ -63,8 +65,8 @@ def warp(picture, seed, kept=KEPT):
 def make_reference(kind, rgb, related=None, unrelated=None, seed=0):
     """The reference of a kind for the picture rgb `(h, w, 3)` uint8: `(h, w, 3)` uint8. One seed warps all kinds alike.
 
-    related: `(., ., 3)` uint8, needed for related and gray; unrelated: needed for unrelated and distractor. Raises ValueError for an unknown kind or a
-    missing picture.
+    related: `(., ., 3)` uint8, needed for related and gray; unrelated: needed for unrelated and distractor. Raises ValueError for an unknown kind or
+    a missing picture.
     """
     if kind not in KINDS:
         raise ValueError(f"There is no kind of reference {kind!r}: choose one of {', '.join(KINDS)}.")
@@ -86,8 +88,8 @@ def make_reference(kind, rgb, related=None, unrelated=None, seed=0):
 
 
 def make_mask(kind, mask, related=None, seed=0):
-    """Where the object of mask `(h, w)` is in what `make_reference` makes, `(h, w)` of the same dtype; related: the related picture's mask. None where
-    the reference does not show it or nobody knows."""
+    """Where the object of mask `(h, w)` is in what `make_reference` makes, `(h, w)` of the same dtype; related: the related picture's mask. None
+    where the reference does not show it or nobody knows."""
     if kind in RELATED:
         return None if related is None else _fit(related, mask.shape)
     if kind not in OWN:
@@ -99,13 +101,10 @@ def make_mask(kind, mask, related=None, seed=0):
 def turn_hue(rgb, degrees):
     """Turn all hues in the ab plane; None takes the colour away. `(H, W, 3)` uint8 -> the same; L stays, chroma shrinks where sRGB ends."""
     picture = lab.rgb_to_lab(rgb)
-    if degrees is None:
-        picture[..., 1:] = 0
-    else:
-        angle = np.deg2rad(degrees)
-        picture[..., 1:] = picture[..., 1:] @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
-        picture = lab.map_to_gamut(picture)[0]
-    return np.rint(255 * lab.lab_to_rgb(picture)).astype(np.uint8)
+    angle, share = (0.0, 0.0) if degrees is None else (np.deg2rad(degrees), 1.0)
+    picture[..., 1:] = share * picture[..., 1:] @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
+    turned = np.rint(255 * lab.lab_to_rgb(lab.map_to_gamut(picture)[0])).astype(np.uint8)
+    return np.repeat(turned[..., 1:2], 3, -1) if degrees is None else turned                      # rounding could leave a grey one level off
 
 
 def _fit(picture, shape):
@@ -130,19 +129,20 @@ def _paste(picture, ground, random):
 class WithReferences(torch.utils.data.Dataset):
     """A map-style data set of `colorlib.data` whose samples also hold reference `(3, h, w)` uint8, of the size of rgb, and reference_id.
 
-    kind: one of KINDS. Where masks are known (scenes), the samples also hold reference_mask `(1, h, w)`: where their object is in the reference, for all kinds
-    but unrelated and noise. A picture's reference follows from (seed, id) and, for related, unrelated, distractor and gray, the pictures of `pool`, by default the
-    data set itself: pass the whole split when the data set is a part of it, and its references stay what they were. Scenes' related references are
-    painted once and kept in `data.cache_folder()`. Random crops and mirroring by `data.batches` treat a reference as they treat its picture.
-    Raises ValueError for an unknown kind, for pictures without labels where the kind needs some, for a class with one picture, which has no
-    related one, and for a pool with one class, which has no unrelated one.
+    kind: one of KINDS. Where masks are known (scenes), the samples also hold reference_mask `(1, h, w)`: where their object is in the reference, for
+    all kinds but unrelated and noise. A picture's reference follows from (seed, id) and, for related, unrelated, distractor and gray, the pictures of
+    `pool`, by default the data set itself: pass the whole split when the data set is a part of it, and its references stay what they were. Scenes'
+    related references are painted once and kept in `data.cache_folder()`. Random crops and mirroring by `data.batches` treat a reference as they
+    treat its picture. Raises ValueError for an unknown kind, a pool with other classes, for pictures without labels where the kind needs some, for a
+    class with one picture, which has no related one, and for a pool with one class, which has no unrelated one.
     """
 
     def __init__(self, dataset, kind="related", seed=0, pool=None):
         if kind not in KINDS:
             raise ValueError(f"There is no kind of reference {kind!r}: choose one of {', '.join(KINDS)}.")
         if isinstance(dataset, torch.utils.data.IterableDataset) or not len(dataset):
-            raise ValueError(f"{type(dataset).__name__} is empty or can only be read from start to end: pass a data set with samples, such as pack(source).")
+            raise ValueError(f"{type(dataset).__name__} is empty or can only be read from start to end: pass a data set with samples, such as "
+                             "pack(source).")
         self.dataset, self.kind, self.seed, self.pool = dataset, kind, seed, dataset if pool is None else pool
         for name in ("classes", "report", "left_out"):
             if hasattr(dataset, name):
@@ -158,21 +158,24 @@ class WithReferences(torch.utils.data.Dataset):
     def _choose_others(self, alike):
         """For each picture the position in the pool of one of the same class, or of another class."""
         pool_ids, places = list(map(str, _ids(self.pool))), {}
+        if getattr(self.pool, "classes", None) != getattr(self.dataset, "classes", None):
+            raise ValueError("The pool has other classes than the data set: pass the whole of which the data set is a part.")
         labels, pool_labels = ([-1 if one is None else int(one) for one in column(data, "label")] for data in (self.dataset, self.pool))
         if -1 in labels or -1 in pool_labels:
-            raise ValueError(f"References of the kind {self.kind} need the class of each picture, and some have no label: sort the pictures into folders named after "
-                             "what they show, or choose the kind self.")
+            raise ValueError(f"References of the kind {self.kind} need the class of each picture, and some have no label: sort the pictures into folders "
+                             "named after what they show, or choose the kind self.")
         for i in sorted(range(len(pool_ids)), key=pool_ids.__getitem__):
             places.setdefault(pool_labels[i], []).append(i)
         chosen, names = [], getattr(self.dataset, "classes", None)
         for one, label, number in zip(self.ids, labels, self.seeds):
             if not alike:
                 if not (others := [other for other in sorted(places) if other != label]):
-                    raise ValueError("All pictures are of one class, so none is unrelated to another: add pictures of other classes, or choose another kind of reference.")
+                    raise ValueError("All pictures are of one class, so none is unrelated to another: add pictures of other classes, or choose another "
+                                     "kind of reference.")
                 candidates = places[others[number % len(others)]]
             elif not (candidates := [i for i in places.get(label, ()) if pool_ids[i] != one]):
-                raise ValueError(f"{one} is the only picture of the class {names[label] if names else label}, so none is related to it: add pictures of this class, "
-                                 "take more pictures, or choose another kind of reference.")
+                raise ValueError(f"{one} is the only picture of the class {names[label] if names else label}, so none is related to it: add pictures of this "
+                                 "class, take more pictures, or choose another kind of reference.")
             chosen.append(candidates[number // 1009 % len(candidates)])
         return chosen
 
@@ -217,3 +220,20 @@ class _SceneReferences(SceneSet):
         from colorlib import scenes
         found = scenes.reference(scenes.make_scene(self.seeds[i], self.size))
         return {"rgb": to_tensor(found.rgb), "label": torch.tensor(found.label), "mask": to_tensor(found.masks[0].astype(np.uint8))}
+
+
+# ---------------------------------------------------------------- in training
+
+def warp_batch(rgb, side, turn=15.0):
+    """Pictures as their own references, for training on any device: `(N, 3, H, W)` float -> `(N, 3, side, side)`, each warped by itself from torch's random
+    state: mirrored or not, turned by up to `turn` degrees, a cut-out of 70 to 100 % of the side, and a smooth displacement of about 6 %."""
+    count, device = len(rgb), rgb.device
+    draw = lambda low, high: torch.empty(count, device=device).uniform_(low, high)
+    limit = np.deg2rad(turn)
+    angle, scale, mirror = draw(-limit, limit), draw(0.7, 1.0), 1 - 2 * (draw(0, 1) < 0.5).float()
+    room = 1 - scale
+    rows = [torch.stack([scale * mirror * angle.cos(), -scale * angle.sin(), room * draw(-1, 1)], 1),
+            torch.stack([scale * mirror * angle.sin(), scale * angle.cos(), room * draw(-1, 1)], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), (count, 3, side, side), align_corners=False)
+    bend = F.interpolate(0.06 * torch.randn(count, 2, KNOTS, KNOTS, device=device).clamp(-2, 2), size=side, mode="bicubic")
+    return F.grid_sample(rgb, grid + bend.movedim(1, 3), mode="bilinear", padding_mode="reflection", align_corners=False)

@@ -4,12 +4,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import data, figures, images, lab, results, train, zoo
+from colorlib import data, figures, images, lab, references, results, train, zoo
 from colorlib.data.sources import resize
 from colorlib.experiments import conditions_of, evaluate_method, open_dataset, table_metrics, to_device, train_method
 from colorlib.files import write_atomic
 
 PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
+FROM_UNRELATED = "from the unrelated one"                   # a column in the figures of methods that take a reference
 FIGURE_HINTS = ("icolorit2", 50)                            # in the figures of hint methods
 PHOTO_CAPTIONS = {                                          # in the figures of methods that read; written by us
     "astronaut": "a woman in an orange space suit", "coffee": "a white cup of coffee on a brown wooden table", "chelsea": "a brown cat",
@@ -71,28 +72,35 @@ def write_table(method, size, table):
 
 
 def draw_results(method, model, painted, name):
-    """The figure every paper shares, from `paint_photos`: grey, each variant, truth. Returns the file written."""
-    return save_grid(name, painted, columns=["input", *method.papers.variants(model), "target"], titles={"": "painted"})
+    """The figure every paper shares, from `paint_photos`: grey, the reference where there is one, each variant, truth. Returns the file written."""
+    wide = [column for column in ("reference", "unrelated reference", FROM_UNRELATED) if column in painted[0]]
+    return save_grid(name, painted, columns=["input", *wide[:1], *method.papers.variants(model), *wide[1:], "target"], titles={"": "painted"})
 
 
 def draw_banner(method, model, painted, name):
-    """Three rows of small pictures: what the network is given, what it paints, the truth. Returns the file written."""
-    variant = next(iter(method.papers.variants(model)))
-    rows = [{str(i): row[key] for i, row in enumerate(painted)} for key in ("input", variant, "target")]
+    """Rows of small pictures: what the network is given, the reference where there is one, what it paints, the truth. Returns the file written."""
+    shown = {"given": "input", "reference": "reference", "painted": next(iter(method.papers.variants(model))), "truth": "target"}
+    shown = {title: key for title, key in shown.items() if key in painted[0]}
+    rows = [{str(i): row[key] for i, row in enumerate(painted)} for key in shown.values()]
     columns = [str(i) for i in range(len(painted))]
-    return save_grid(name, rows, columns=columns, titles=dict.fromkeys(columns, ""), row_titles=["given", "painted", "truth"])
+    return save_grid(name, rows, columns=columns, titles=dict.fromkeys(columns, ""), row_titles=list(shown))
 
 
 def paint_photos(method, model, side=224):
-    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares; for infrared, of procedural scenes."""
+    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares; for infrared, of procedural scenes.
+
+    For a method that takes a reference also "reference", the photograph itself, warped (these photographs have no class that another could share),
+    "unrelated reference", the next photograph, and what the first variant paints from that.
+    """
     if method.sees == "infrared":
         return paint_scenes(method, model, side)
     named = [(name, resize(rgb, side)) for name, rgb in data.sample_photos(PHOTOS)]
     true, L = [rgb for _, rgb in named], [lab.rgb_to_lab(rgb)[..., 0] for _, rgb in named]
+    own = [references.make_reference("self", rgb, seed=i) for i, rgb in enumerate(true)]
     working_size = zoo.working_size(model.config)
     batch = {"L": torch.cat([images.model_input(one, working_size) for one in L])} \
         | conditions_of(method, torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2), [name for name, _ in named], working_size, *FIGURE_HINTS,
-                        captions=[PHOTO_CAPTIONS[name] for name, _ in named])
+                        captions=[PHOTO_CAPTIONS[name] for name, _ in named], references=[torch.from_numpy(one).permute(2, 0, 1) for one in own])
     batch = to_device(batch, next(model.parameters()).device)
     rows = [{"input": images.merge_chroma(one, np.zeros((2, 1, 1), np.float32)), "target": rgb} for one, rgb in zip(L, true)]
     if "hint_mask" in batch:
@@ -101,6 +109,11 @@ def paint_photos(method, model, side=224):
     for variant, colorizer in method.papers.variants(model).items():
         for row, one, ab in zip(rows, L, colorizer(batch).float().cpu().numpy()):
             row[variant] = images.merge_chroma(one, ab)
+    if "reference" in batch:
+        strange = batch | {"reference": torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2).roll(-1, 0).to(batch["reference"].device)}
+        first = next(iter(method.papers.variants(model).values()))
+        for i, (row, ab) in enumerate(zip(rows, first(strange).float().cpu().numpy())):
+            row |= {"reference": own[i], "unrelated reference": true[(i + 1) % len(true)], FROM_UNRELATED: images.merge_chroma(L[i], ab)}
     return rows
 
 

@@ -26,7 +26,7 @@ COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "s
 TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge"}
 PUBLISHED_COLUMNS = ("system", "metric", "split", "value", "source")
 SIZES = ("smoke", "class", "paper")                        # later wins when one method ran at several
-TRIVIAL = ("grey", "infrared copied", "mean colour", "constant bin", "levin", "oracle luminance", "Bayes ceiling", "Bayes ceiling, told the caption")    # what a table opens with
+TRIVIAL = ("grey", "infrared copied", "mean colour", "constant bin", "levin", "oracle luminance", "Bayes ceiling", "Bayes ceiling, told the caption", "truth")    # what a table opens with
 HUMAN = {"plausibility", "quality", "manipulation", "naturalness", "judged real %"}     # only papers can fill these
 HASH_LENGTH = 12
 LOCK_SECONDS = 60.0
@@ -49,6 +49,7 @@ METRICS = {       # heading, decimals, which way is better
     "top1": ("top-1 %", 1, "↑"), "top5": ("top-5 %", 1, "↑"), "precision": ("saliency precision %", 1, "↑"),
     "recall": ("saliency recall %", 1, "↑"), "f1": ("saliency F1 %", 1, "↑"),
     "saliency_l1": ("saliency L1", 3, "↓"), "saliency_l2": ("saliency L2", 3, "↓"),
+    "his": ("HIS", 3, "↑"), "his_file": ("HIS, from files", 3, "↑"), "gate": ("gate", 3, ""), "match_accuracy": ("matches on the object %", 1, "↑"),
 }
 
 

@@ -98,6 +98,7 @@ METHODS = {method.name: method for method in (
     Method("gray2color", "Lu et al. 2020, Gray2ColorNet (ACM Multimedia), settings probably the paper's", "gray2color", REFERENCES, ("reference",), IMAGENETTE,
            "references"),
     Method("gray2color_seed", "Gray2ColorNet, settings of a student project's last state", "gray2color", REFERENCES, ("reference",), IMAGENETTE, "references"),
+    Method("color2embed", "Zhao et al. 2021, Color2Embed (arXiv 2106.08017)", "color2embed", REFERENCES, ("reference",), IMAGENETTE, "references"),
 )}
 
 
@@ -231,8 +232,8 @@ def working_size(config):
 def predict_ab(paper, model, L, side=None, hints=None, reference=None, **conditions):
     """L `(H, W)` in [0, 100], array -> ab `(2, h, w)` in CIE units, array, with the shorter side `side` (default: the model's working size).
 
-    hints: a `HintSet` of the picture or of a copy of it. reference: `(H', W', 3)` uint8, reduced by areas until its shorter side is at most `side` or
-    REFERENCE_SIDE, whichever is larger. Other conditions (caption, a string) reach the paper in lists of one.
+    hints: a `HintSet` of the picture or of a copy of it. reference: `(H', W', 3)` uint8, of which the network sees `reduce_reference`. Other conditions
+    (caption, a string) reach the paper in lists of one.
     """
     device, side = next(model.parameters()).device, side or working_size(model.config)
     small = images.model_input(L, side)                                                             # (1, 1, h, w)
@@ -241,11 +242,16 @@ def predict_ab(paper, model, L, side=None, hints=None, reference=None, **conditi
         for name, values in zip(("hint_ab", "hint_mask"), hints.maps(*small.shape[2:])):
             batch[name] = torch.from_numpy(values)[None].to(device)                                 # (1, 2 or 1, h, w)
     if reference is not None:
-        scale = max(side, REFERENCE_SIDE) / min(reference.shape[:2])
-        size = [max(1, round(scale * length)) for length in reference.shape[1::-1]]
-        reference = cv2.resize(reference, size, interpolation=cv2.INTER_AREA) if scale < 1 else reference
+        reference = reduce_reference(reference, side)
         batch["reference"] = torch.from_numpy(np.ascontiguousarray(reference)).permute(2, 0, 1)[None].to(device)      # (1, 3, h', w') uint8
     return paper.colorize(model, batch)[0].float().cpu().numpy()
+
+
+def reduce_reference(reference, side):
+    """`(H, W, 3)` uint8, reduced by areas until its shorter side is at most `side` or REFERENCE_SIDE, whichever is larger."""
+    scale = max(side, REFERENCE_SIDE) / min(reference.shape[:2])
+    size = [max(1, round(scale * length)) for length in reference.shape[1::-1]]
+    return cv2.resize(reference, size, interpolation=cv2.INTER_AREA) if scale < 1 else reference
 
 
 def paint_infrared(paper, model, picture, side=None):

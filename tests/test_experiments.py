@@ -7,10 +7,12 @@ import torch
 from PIL import Image
 
 from colorlib import __main__ as cli
-from colorlib import ablations, data, experiments, results, zoo
+from colorlib import ablations, data, experiments, reproduction, results, zoo
 from colorlib.captions import color_words
 from colorlib.papers import cic
+from colorlib.papers import gray2color as g2c
 from colorlib.papers import language as lg
+from colorlib.papers import welsh
 from tests.data_samples import fill
 
 TINY = {"width": 4, "image_size": 32, "working_size": 32, "batch_size": 4, "steps": 3}
@@ -191,6 +193,62 @@ def test_ablate_two_rows(workshop, capsys):
     assert set(lg.TRAINING_ABLATIONS) >= {"FiLM", "CONCAT", "FCNN"} and ablations.table("film", "smoke").count("\n") == 3
     for changes in lg.TRAINING_ABLATIONS.values():
         assert lg.build(replace(lg.VARIANTS["film"]["smoke"], **changes)).config
+
+
+# ---------------------------------------------------------------- references
+
+def test_references_from_evaluation_to_figures(workshop, capsys):
+    assert cli.main(["evaluate", "welsh", "--limit", "4", "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "| HIS ↑ | HIS, from files ↑ | PSNR ↑ |" in printed and "| welsh |" in printed
+    rows = {(row["method"], row["variant"]): row for row in results.read("references")}
+    assert list(rows) == [("grey", None), ("mean colour", None), *(("welsh", one) for one in (None, "every pixel", "global statistics", "global histogram")),
+                          ("truth", None), ("welsh", "unrelated reference"), ("welsh", "own colours, warped")]
+    assert len({row["split_hash"] for row in rows.values()}) == 1 and all(0 <= row["his_file"] <= 1 and row["n"] == 4 for row in rows.values())
+    truth, own = rows["truth", None], rows["welsh", "own colours, warped"]
+    assert truth["psnr"] is None and own["his"] > truth["his"] > rows["grey", None]["his"] and own["psnr"] > rows["welsh", "unrelated reference"]["psnr"]
+    again = experiments.evaluate_method("welsh", limit=4, device="cpu", progress=False)
+    assert len(results.read("references")) == len(rows) + 6 and list(again)[:3] == ["grey", "mean colour", "truth"]      # the trivial rows were known
+    table = results.table("references", experiments.table_metrics("references"))
+    assert "PSNR ↑ (ours) | SSIM ↑ (ours) | ΔE2000 ↓ (ours) | HIS ↑ (ours) | HIS, from files ↑ (ours) | colourfulness ratio" in table
+    assert "| truth | — | — | — | 0." in table and table.index("| truth ") < table.index("| welsh ")
+    painted = reproduction.paint_photos(zoo.get("welsh"), welsh.build(replace(welsh.SAMPLED, working_size=48)), side=48)
+    assert {"input", "reference", "", "unrelated reference", reproduction.FROM_UNRELATED, "target"} <= set(painted[0])
+    assert np.array_equal(painted[0]["unrelated reference"], painted[1]["target"]) and not np.array_equal(painted[0]["reference"], painted[0]["target"])
+    method, model = zoo.get("welsh"), welsh.build()
+    assert reproduction.draw_results(method, model, painted, "results").exists() and reproduction.draw_banner(method, model, painted, "banner").exists()
+
+
+def test_references_of_photos(workshop, capsys):
+    folder = captioned(workshop / "val")                                                                  # by its name a split, all of it
+    assert "some have no label: sort the pictures" in fail(capsys, "evaluate", "welsh", "--data", "val", "--device", "cpu")
+    for path in [*folder.glob("*.png")]:
+        (folder / list(COLORS)[int(path.stem) % 2]).mkdir(exist_ok=True)
+        path.rename(folder / list(COLORS)[int(path.stem) % 2] / path.name)
+    method = zoo.get("welsh")
+    dataset, whole = (experiments.open_test(method, folder, 32, limit) for limit in (2, None))
+    assert dataset.ids == [whole.ids[0], whole.ids[len(whole) // 2]]
+    assert dataset[1]["reference_id"] == whole[len(whole) // 2]["reference_id"] != dataset[1]["id"]      # from the whole split, whatever the limit
+
+
+def test_ablations_of_references_and_on_photos(workshop, monkeypatch):
+    small = replace(g2c.VARIANTS["gray2color"]["smoke"], image_size=32, reference_size=32, batch_size=2, steps=2, stage_one=1)
+    monkeypatch.setitem(g2c.VARIANTS["gray2color"], "smoke", small)
+    monkeypatch.setattr(ablations, "PICTURES", 4)
+    measured = ablations.measure(zoo.get("gray2color"), g2c.build(small), count=4)
+    assert set(measured) == {"psnr", "colorfulness", "his", "gate", "match_accuracy", "his unrelated", "gate unrelated"}
+    without = ablations.measure(zoo.get("gray2color"), g2c.build(replace(small, fusion="sum")), count=4)
+    assert set(measured) - set(without) == {"gate", "gate unrelated"}
+    shared = {"method": "gray2color", "size": "smoke", "dataset": "scenes val", "seed": 0}
+    results.append("gray2color_ablation", shared | {"variant": "as it is"} | measured)
+    results.append("gray2color_ablation", shared | {"variant": "no gate"} | without)
+    lines = ablations.table("gray2color", "smoke").splitlines()
+    assert "HIS, unrelated | gate | gate, unrelated" in lines[0] and lines[3].startswith("| no gate | 1 |") and lines[3].count(" — ") == 2
+    folder = captioned(workshop / "walls")
+    (line,) = ablations.run("film", "smoke", seeds=1, rows=["FiLM"], device="cpu", folder="runs", progress=False, spec=str(folder))
+    (row,) = results.read("film_ablation")
+    assert row["dataset"] == "walls val" and row["psnr"] > 0 and row.get("object_error") is None and (workshop / "runs" / "film-smoke-FiLM-walls-0").is_dir()
+    assert "| FiLM | 1 |" in ablations.table("film", "smoke", folder) and "| FiLM |" not in ablations.table("film", "smoke")
 
 
 def test_reproduce(workshop, capsys):

@@ -83,7 +83,7 @@ def test_draws_the_whole_list(model, workshop, drawn):
     columns = {name.split("_", 2)[2].removesuffix("_smoke"): (len(rows), options["columns"]) for name, (rows, options) in drawn.items()}
     assert columns["results"] == (4, [(side, key) for side in (0, 1) for key in ("given", "painted", "truth")])
     assert columns["automatic"] == (3, ["given", "Baldassarre et al. 2017, Deep Koalarization", "Zhao et al. 2021, SCGAN", "truth"])
-    assert columns["example_based"] == (5, ["given", "reference", "Welsh et al. 2002", "every pixel", "global statistics", "painted", "truth"])
+    assert columns["example_based"] == (5, ["given", "reference", "Welsh et al. 2002", "every pixel", "global statistics", "global histogram", "painted", "truth"])
     assert columns["attention"] == (4, ["given", "predicted saliency", "painting x saliency", "map of the source"])
     assert columns["legacy"] == (2, [(side, key) for side in (0, 1) for key in ("given", "painted")])
     assert columns["portraits"] == (1, [(side, key) for side in (0, 1) for key in ("given", "painted", "truth")])

@@ -297,16 +297,6 @@ def test_truth_is_made_smaller_by_areas_and_the_seeds_way_is_pink():
     assert float(area[0].mean(0).mean((1, 2)).abs().max()) < 0.1 and (pink[0].mean((0, 2, 3)) > 0.2).all()      # towards +a and +b
 
 
-def test_warped_reference_is_another_picture_of_the_same_colours():
-    rgb = picture(64, 32).float() / 255
-    torch.manual_seed(0)
-    warped = gray2color.warp(rgb, 32)
-    assert warped.shape == rgb.shape and (warped - rgb).abs().mean((1, 2, 3)).min() > 0.005
-    alike = (lab.ab_histogram(lab.rgb_to_lab(warped)[:, 1:]).minimum(lab.ab_histogram(lab.rgb_to_lab(rgb)[:, 1:]))).sum(1)
-    others = (lab.ab_histogram(lab.rgb_to_lab(warped)[:, 1:]).minimum(lab.ab_histogram(lab.rgb_to_lab(rgb.roll(1, 0))[:, 1:]))).sum(1)
-    assert alike.mean() > others.mean() + 0.2
-
-
 def make(config, number=8, labels=True, run=None):
     fabric = train.make_fabric("cpu")
     prepared = gray2color.prepare_data(dataset(number, labels=labels), config)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from colorlib import __main__ as cli
-from colorlib import results, zoo
+from colorlib import images, results, zoo
 from colorlib.papers import koalarization as koala
 
 TINY = replace(koala.PRESETS["smoke"], encoder=(8,) * 8, fusion=8, decoder=(8, 8, 8, 8), embedding=16, extractor_size=32, image_size=32, steps=3,
@@ -47,6 +47,24 @@ def test_colorize_a_folder_goes_on_after_a_bad_file(workshop, capsys):
     captured = capsys.readouterr()
     assert sorted(path.name for path in (workshop / "out").iterdir()) == ["a_colorized.png", "b_colorized.jpg"]
     assert captured.err.count("\n") == 1 and "broken.jpg" in captured.err
+
+
+def test_one_reference_for_many_pictures(workshop, capsys, monkeypatch):
+    (workshop / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.open("photo.png").save(workshop / "in" / name)
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save("reference.png")
+    opened, open_image = [], images.open_image
+    monkeypatch.setattr(images, "open_image", lambda source, **options: opened.append(source) or open_image(source, **options))
+    assert cli.main(["colorize", "in", "-o", "out", "--method", "welsh", "--reference", "reference.png", "--device", "cpu"]) == 0
+    assert opened.count("reference.png") == 1 and sorted(path.name for path in (workshop / "out").iterdir()) == ["a_colorized.png", "b_colorized.png"]
+    assert np.ptp(np.asarray(Image.open("out/a_colorized.png")).astype(int), -1).max() > 30
+    for arguments, sentence in ((["--reference", "gone.png"], "gone.png does not exist"), ([], "welsh needs reference: pass reference=...")):
+        assert cli.main(["colorize", "in", "--method", "welsh", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert sentence in error and error.count("\n") == 1
+    assert cli.main(["colorize", "photo.png", "--reference", "reference.png"]) == 1
+    assert "koalarization takes no reference; methods that do: welsh" in capsys.readouterr().err
 
 
 def test_the_original_is_never_overwritten(workshop, capsys):

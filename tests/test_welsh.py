@@ -65,6 +65,20 @@ def test_global_statistics_are_the_conditional_mean():
     assert welsh.transfer_statistics(L, even) == pytest.approx(np.broadcast_to((20, -10), (*L.shape, 2)))
 
 
+def test_global_histogram_copies_the_palette():
+    L, reference = example()
+    ab = welsh.transfer_histogram(reference[..., 0] ** 2, reference)                         # as many pixels, in the same order of L
+    assert np.array_equal(ab, reference[..., 1:])
+    ab = welsh.transfer_histogram(L, reference)                                              # 480 pixels from 221: each is used twice or three times
+    assert ab.shape == (*L.shape, 2) and ab.dtype == reference.dtype
+    colors, counts = np.unique(ab.reshape(-1, 2), axis=0, return_counts=True)
+    assert np.array_equal(colors, np.unique(reference[..., 1:].reshape(-1, 2), axis=0)) and set(counts) == {2, 3}
+    rank = {tuple(color): i for i, color in enumerate(reference.reshape(-1, 3)[reference[..., 0].argsort(axis=None)][:, 1:])}
+    assert np.all(np.diff([rank[tuple(color)] for color in ab.reshape(-1, 2)[L.argsort(axis=None)]]) >= 0)      # darker pixels take darker ones' colours
+    few = welsh.transfer_histogram(L[:1, :3], reference)
+    assert [rank[tuple(color)] for color in few[0][L[0, :3].argsort()]] == [36, 110, 184]   # the middles of three thirds
+
+
 def test_a_picture_from_itself_is_nearly_itself():
     rgb = torch.from_numpy(scenes.make_scene(5, 64).rgb).permute(2, 0, 1)[None]
     true = lab.rgb_to_lab(rgb)
@@ -99,6 +113,7 @@ def test_refuses():
 
 
 def test_it_fits_the_catalogue():
-    row = zoo.Method("welsh", "Welsh et al. 2002", "welsh", "00.ipynb", ("reference",))
-    assert not row.learns and set(row.presets) == {"smoke", "class", "paper"} and row.papers.networks(row.presets["paper"]) == {}
+    row = zoo.get("welsh")
+    assert row.conditions == ("reference",) and row.results == "references" and not row.learns
+    assert set(row.presets) == {"smoke", "class", "paper"} and row.papers.networks(row.presets["paper"]) == {}
     assert (welsh.SAMPLED.samples, welsh.SAMPLED.window, welsh.SAMPLED.luminance_weight) == (200, 5, 0.5)

@@ -196,9 +196,11 @@ def column(dataset, key):
         values = column(dataset.dataset, key)
         return [values[i] for i in dataset.indices]
     if isinstance(dataset, Joined):
+        if key == "label" and key not in dataset.keys:                             # the parts number different classes
+            return [None] * len(dataset)
         return [value for part in dataset.parts for value in column(part, key)]
-    if isinstance(dataset, WithCaptions):
-        return column(dataset.dataset, key)
+    if isinstance(dataset, WithCaptions) or key == "label" and isinstance(getattr(dataset, "dataset", None), torch.utils.data.Dataset):
+        return column(dataset.dataset, key)                                        # what adds maps or references leaves labels as they are
     dataset = getattr(dataset, "packed", None) or dataset                          # SceneSet
     if isinstance(dataset, Packed):
         values = dataset.labels if key == "label" else dataset.extra.get(key)

@@ -27,7 +27,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from colorlib import lab, losses, results, train
-from colorlib.references import WithReferences
+from colorlib.references import WithReferences, warp_batch
 
 PAIRS = 2 ** 26                 # of a target and a reference position at a time: 256 MiB for each copy of their matrix
 TOP = 16                        # similarities the permutation-invariant gate looks at
@@ -441,21 +441,6 @@ def pyramid(rgb, by="area"):
     return [lab.scale_ab(lab.rgb_to_lab(F.avg_pool2d(rgb, factor))[:, 1:]) for factor in (4, 2, 1)]
 
 
-def warp(rgb, side):
-    """A picture as its own reference, `(N, 3, H, W)` -> `(N, 3, side, side)`: mirrored or not, turned by up to 15 degrees, a crop of 70 to 100 % of the side,
-    and a smooth displacement of up to about 6 %; different for each picture, from torch's random state."""
-    count, device = len(rgb), rgb.device
-    draw = lambda low, high: torch.empty(count, device=device).uniform_(low, high)
-    angle, scale = draw(-0.26, 0.26), draw(0.7, 1.0)
-    mirror = 1 - 2 * (draw(0, 1) < 0.5).float()
-    room = 1 - scale
-    rows = [torch.stack([scale * mirror * angle.cos(), -scale * angle.sin(), room * draw(-1, 1)], 1),
-            torch.stack([scale * mirror * angle.sin(), scale * angle.cos(), room * draw(-1, 1)], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), (count, 3, side, side), align_corners=False)
-    bend = F.interpolate(0.06 * torch.randn(count, 2, 4, 4, device=device).clamp(-2, 2), size=side, mode="bicubic")
-    return F.grid_sample(rgb, grid + bend.movedim(1, 3), mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
 class Step:
     """One update of stage two, or, with alone=True, of stage one: the MCN without a reference. First the critic, then the generator."""
 
@@ -504,7 +489,7 @@ class Step:
         side, kind = self.config.reference_size, torch.multinomial(shares, len(rgb), replacement=True).to(rgb.device).view(-1, 1, 1, 1)
         related = rgb if related is None else related.float() / 255
         other = torch.where(kind == 0, rgb, torch.where(kind == 1, related, rgb.roll(1, 0)))
-        return warp(other, side)
+        return warp_batch(other, side)
 
     def terms(self, painted, truth, chosen, fake, label):
         """What the generator minimises, {name: (weight, value)}."""

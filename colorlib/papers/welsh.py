@@ -10,7 +10,7 @@ Variants. SAMPLED is the paper's. EVERY_PIXEL looks through all pixels of the re
 l alpha beta space of Ruderman et al. 1998; here it is CIELAB, so that L stays exactly what it was. Its swatches, pairs of regions that a
 person marks, are not needed where the two pictures show the same thing.
 
-`transfer_statistics` is the global transfer that such methods are compared with, after Reinhard et al. 2001.
+`transfer_statistics` is the global transfer that such methods are compared with, after Reinhard et al. 2001; `transfer_histogram` copies the whole palette.
 """
 from dataclasses import dataclass, replace
 
@@ -91,6 +91,19 @@ def transfer_statistics(L, reference):
     return mean[1:] + L_score[..., None] * slope
 
 
+def transfer_histogram(L, reference):
+    """The reference's whole ab histogram on a grey picture: L `(H, W)` in [0, 100] and Lab `(h, w, 3)` -> ab `(H, W, 2)` in CIE units.
+
+    Pixels sorted by L take the colours of the reference's pixels of the same rank of L, whatever they show: the palette is copied exactly, lightness alone
+    says where it goes. Near the upper bound of histogram intersection with the reference; a picture of it loses the colours that sRGB lacks at their new L.
+    Pixels of equal L keep the order of their rows.
+    """
+    order, known = np.argsort(L, axis=None, kind="stable"), np.argsort(reference[..., 0], axis=None, kind="stable")
+    ab = np.empty((L.size, 2), reference.dtype)
+    ab[order] = reference[..., 1:].reshape(-1, 2)[known][(np.arange(L.size) * 2 + 1) * known.size // (2 * L.size)]
+    return ab.reshape(*L.shape, 2)
+
+
 # ---------------------------------------------------------------- use
 
 class Transfer(nn.Module):
@@ -132,7 +145,8 @@ def variants(model):
     """What the results table compares: {row name: function of a batch -> ab}."""
     every_pixel = Transfer(replace(model.config, samples=0))
     return {"": lambda batch: colorize(model, batch), "every pixel": lambda batch: colorize(every_pixel, batch),
-            "global statistics": lambda batch: _each(batch["L"], batch["reference"], transfer_statistics)}
+            "global statistics": lambda batch: _each(batch["L"], batch["reference"], transfer_statistics),
+            "global histogram": lambda batch: _each(batch["L"], batch["reference"], transfer_histogram)}
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):

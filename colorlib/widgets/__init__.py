@@ -11,6 +11,8 @@ from colorlib.widgets.hint_form import HintForm, pick_hints  # noqa: F401
 from colorlib.widgets.hint_session import HintSession  # noqa: F401
 from colorlib.widgets.photo import PhotoDrop, colorize_file, compare_html  # noqa: F401
 from colorlib.widgets.pictures import describe_plane, draw_ab_plane, image_html, sentence_html, shrink  # noqa: F401
+from colorlib.widgets.reference_chooser import ReferenceChooser  # noqa: F401
+from colorlib.widgets.reference_session import ReferenceSession  # noqa: F401
 
 try:
     from colorlib.widgets.hint_picker import HintPicker  # noqa: F401

@@ -1,6 +1,5 @@
 """The caption box: type what colours a grey picture has and see it follow, letter by letter."""
 import html
-import io
 import threading
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from colorlib import captions
 from colorlib.images import colorized_name
 from colorlib.widgets.caption_session import CaptionSession, History, Newest
 from colorlib.widgets.explorer import WIDE
-from colorlib.widgets.photo import UPLOAD_LIMIT
-from colorlib.widgets.pictures import image_html, sentence_html
+from colorlib.widgets.photo import UPLOAD_LIMIT, answer_at_once, take_upload
+from colorlib.widgets.pictures import attempt, image_html, sentence_html
 
 PAINT = {     # colour word -> (a button's colour, its text's), with a contrast of at least 4.5 to 1 (ours)
     "red": ("#c62828", "#ffffff"), "orange": ("#f57c00", "#000000"), "yellow": ("#fdd835", "#000000"), "green": ("#2e7d32", "#ffffff"),
@@ -56,8 +55,7 @@ class CaptionBox(VBox):
         super().__init__([self.text, self.understood, Box([self.target, *self.colors.values()], layout=ROW), self.message,
                           Box([self.gray, self.view], layout=ROW | {"grid_gap": "8px"}), HBox([self.undo, self.earlier]), HBox([self.upload, self.path]),
                           HBox([self.name, self.save])])
-        for control in (self.text, self.undo, self.earlier, self.target, self.save, *self.colors.values()):
-            vars(control.comm or self).pop("_reply_subshell_id", None)       # or they would wait for a running cell, see `HintPicker`
+        answer_at_once(self.text, self.undo, self.earlier, self.target, self.save, *self.colors.values())
 
     @property
     def result(self):
@@ -95,11 +93,8 @@ class CaptionBox(VBox):
 
     def _on_upload(self, change):
         if change["new"]:
-            file = change["new"][0]
-            self.upload.value = ()                           # so that the same file can be chosen again
-            content = io.BytesIO(file["content"])
-            content.name = file["name"]                      # what an error will call it
-            self.show_photo(content, file["name"])
+            file = take_upload(self.upload)
+            self.show_photo(file, file.name)
 
     def _on_path(self, path):
         if path:
@@ -117,16 +112,7 @@ class CaptionBox(VBox):
 
     def _attempt(self, work):
         """Do the work; the sentence it returns, or its error's, becomes the message."""
-        try:
-            if sentence := work():
-                self.message.value = sentence_html(sentence)
-        except MemoryError:
-            self.message.value = sentence_html("There is not enough memory for this picture: make it smaller.", True)
-        except (ValueError, OSError) as error:
-            self.message.value = sentence_html(" ".join(str(error).split()), True)
-        except Exception as error:  # noqa: BLE001 - a model may fail in any way, and its words must reach the person, not a log
-            reason = " ".join(str(error).split()) or "no reason given"
-            self.message.value = sentence_html(f"{self.session.name} failed ({type(error).__name__}: {reason}): the last picture stays.", True)
+        attempt(work, self.message, self.session.name)
 
     def _describe(self, caption):
         """Show what the model makes of the words, and what can be done with them."""

@@ -3,17 +3,15 @@ import difflib
 import threading
 import time
 import unicodedata
-import warnings
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from colorlib import captions, images, zoo
 from colorlib.widgets.hint_session import locked
-from colorlib.widgets.pictures import PREVIEW_SIDE, shrink
+from colorlib.widgets.pictures import PREVIEW_SIDE, check_ab, export_picture, shrink
 
 FUNCTION_SIZE = 128          # px of the shorter side given to a plain function
 REMEMBERED = 48              # predictions kept, so that undo and a colour pressed again cost nothing
@@ -72,7 +70,7 @@ class CaptionSession:
         """ab `(2, h, w)` float32 in CIE units, at the model's size. Captions that the model reads alike are coloured once."""
         key = caption if self.paper is None else tuple(self.vocabulary.encode([caption])[0][0].tolist())
         if key not in self._answers:
-            self._answers[key] = self._checked(self.function(self.input[0, 0].numpy(), caption))
+            self._answers[key] = check_ab(self.function(self.input[0, 0].numpy(), caption), self.name)
             if len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
         self._answers.move_to_end(key)
@@ -82,13 +80,6 @@ class CaptionSession:
         place = next(self.model.parameters()).device
         return self.paper.colorize(self.model, {"L": self.input.to(place), "caption": [caption]})
 
-    def _checked(self, ab):
-        ab = np.array(ab.detach().float().cpu().numpy() if torch.is_tensor(ab) else ab, np.float32)
-        ab = ab[0] if ab.ndim == 4 and len(ab) == 1 else ab
-        if ab.ndim != 3 or len(ab) != 2 or not ab.size or not np.isfinite(ab).all():
-            raise ValueError(f"{self.name} must return finite ab (2, h, w) in CIE units, not an array {ab.shape}.")
-        return ab
-
     @locked
     def colorize(self):
         """The whole picture coloured as `caption` says, an `images.Picture` of its own size and depth."""
@@ -97,12 +88,7 @@ class CaptionSession:
     @locked
     def export(self, path, overwrite=False):
         """Write `colorize()` with its EXIF data and transparency. Returns (path, sentences about what the format could not keep)."""
-        if not str(path).strip():
-            raise ValueError("The file has no name: type one.")
-        with warnings.catch_warnings(record=True) as notes:
-            warnings.simplefilter("always")
-            path = images.save_image(self.folder / Path(str(path).strip()).expanduser(), self.colorize(), overwrite=overwrite)
-        return path, [str(note.message) for note in notes]
+        return export_picture(self.folder, path, self.colorize(), overwrite)
 
     # ------------------------------------------------------------ words
 

@@ -37,6 +37,22 @@ def compare_html(picture):
     return f'<div style="display:flex; flex-wrap:wrap; gap:8px">{left}{right}</div>'
 
 
+def take_upload(upload):
+    """The first file of a `FileUpload`, an open binary file with a name, which errors call it by; the widget is emptied, so that the same file can be
+    chosen again."""
+    file = upload.value[0]
+    upload.value = ()
+    content = io.BytesIO(file["content"])
+    content.name = file["name"]
+    return content
+
+
+def answer_at_once(*controls):
+    """Let these widgets be answered while a cell runs; see `HintPicker`."""
+    for control in controls:
+        vars(control.comm or control).pop("_reply_subshell_id", None)
+
+
 class PhotoDrop(VBox):
     """Choose a photo, see it coloured beside its grey, save it at full size.
 
@@ -85,11 +101,8 @@ class PhotoDrop(VBox):
 
     def _on_upload(self, change):
         if change["new"]:
-            file = change["new"][0]
-            self.upload.value = ()                           # so that the same file can be chosen again
-            content = io.BytesIO(file["content"])
-            content.name = file["name"]                      # what an error will call it
-            self.show_photo(content, file["name"])
+            file = take_upload(self.upload)
+            self.show_photo(file, file.name)
 
     def _on_path(self, change):
         if path := change["new"].strip():

@@ -1,6 +1,8 @@
-"""What the views show, made without any widget: drawn planes, shrunk pictures, HTML that carries its own data and alt text."""
+"""What the views show, made without any widget: drawn planes, shrunk pictures, HTML that carries its own data and alt text; what their cores share."""
 import base64
 import html
+import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -45,6 +47,13 @@ def describe_plane(L, count=313):
     return f"At L = {L:g}, {live} of the {count} bin centres {noun} a screen can show."
 
 
+def draw_heat(rgb, values, share=0.6):
+    """values `(h, w)` in [0, 1] over a picture `(H, W, 3)` uint8 that shines through, from dark violet, 0, to yellow, 1 (viridis): `(H, W, 3)` uint8."""
+    values = cv2.resize(np.asarray(values, np.float32), rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR).clip(0, 1)
+    heat = cv2.cvtColor(cv2.applyColorMap(np.rint(255 * values).astype(np.uint8), cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return cv2.addWeighted(heat, share, np.ascontiguousarray(rgb), 1 - share, 0)
+
+
 def shrink(rgb, side=PREVIEW_SIDE):
     """rgb `(H, W, 3)` uint8 or uint16 -> uint8, at most `side` pixels long; small pictures keep their size."""
     scale = min(1, side / max(rgb.shape[:2]))
@@ -72,3 +81,39 @@ def sentence_html(text, is_error=False):
     """One sentence for an HTML widget; screen readers announce it."""
     role, start = ("alert", "<b>Not done:</b> ") if is_error else ("status", "")
     return f'<p role="{role}">{start}{html.escape(str(text))}</p>'
+
+
+def attempt(work, message, name, kept="the last picture stays"):
+    """Do the work for an HTML widget `message`, which gets the sentence it returns, if any, or that of its error. name: who is to blame for errors that
+    nobody foresaw; kept: what is not lost."""
+    try:
+        if sentence := work():
+            message.value = sentence_html(sentence)
+    except MemoryError:
+        message.value = sentence_html("There is not enough memory for this picture: make it smaller.", True)
+    except (ValueError, OSError) as error:
+        message.value = sentence_html(" ".join(str(error).split()), True)
+    except Exception as error:  # noqa: BLE001 - a model may fail in any way, and its words must reach the person, not a log
+        reason = " ".join(str(error).split()) or "no reason given"
+        message.value = sentence_html(f"{name} failed ({type(error).__name__}: {reason}): {kept}.", True)
+
+
+# ---------------------------------------------------------------- a model's answer, a file
+
+def check_ab(ab, name):
+    """What a model or function called `name` returned, array or tensor, as ab `(2, h, w)` float32. Raises ValueError for anything else."""
+    ab = np.array(ab.detach().float().cpu().numpy() if torch.is_tensor(ab) else ab, np.float32)
+    ab = ab[0] if ab.ndim == 4 and len(ab) == 1 else ab
+    if ab.ndim != 3 or len(ab) != 2 or not ab.size or not np.isfinite(ab).all():
+        raise ValueError(f"{name} must return finite ab (2, h, w) in CIE units, not an array {ab.shape}.")
+    return ab
+
+
+def export_picture(folder, path, picture, overwrite=False):
+    """Write an `images.Picture` to a path that begins in `folder`. Returns (path, sentences about what the format could not keep)."""
+    if not str(path).strip():
+        raise ValueError("The file has no name: type one.")
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        path = images.save_image(Path(folder) / Path(str(path).strip()).expanduser(), picture, overwrite=overwrite)
+    return path, [str(note.message) for note in notes]
