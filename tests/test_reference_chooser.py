@@ -160,8 +160,8 @@ def test_references_of_a_folder(tmp_path, photo):
     several = [tmp_path / "01.png", str(tmp_path / "01.png"), BLUE, images.open_image(tmp_path / "02.png")]
     assert list(widgets.ReferenceSession(photo, several, by_left_edge).references) == ["01.png", "01.png (2)", "reference 3", "02.png"]
     (tmp_path / "empty").mkdir()
-    for wrong, words in ((tmp_path / "empty", "holds no pictures"), ([tmp_path / "03.png"], "03.png is a web page"), (tmp_path / "none", "not a folder"),
-                         ({}, "holds no pictures")):
+    for wrong, words in ((tmp_path / "empty", "holds no pictures"), ([tmp_path / "03.png"], "03.png is a web page"),
+                         (tmp_path / "none", "not a folder"), ({}, "holds no pictures")):
         with pytest.raises(ValueError, match=words):
             widgets.ReferenceSession(photo, wrong, by_left_edge)
 
@@ -337,7 +337,8 @@ def test_saving(tmp_path, photo):
 def test_left_out_references_are_named_at_once(photo, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"")
     view = widgets.ReferenceChooser(photo, [RED, tmp_path / "bad.png"], by_left_edge)
-    assert "1 of 2 references cannot be read" in text_of(view.message) and "bad.png is empty" in text_of(view.message) and list(view.buttons) == ["reference 1"]
+    assert "1 of 2 references cannot be read" in text_of(view.message) and "bad.png is empty" in text_of(view.message)
+    assert list(view.buttons) == ["reference 1"]
 
 
 def test_every_control_has_a_label_and_no_output_widget_is_used(chooser, capfd):

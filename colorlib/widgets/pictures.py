@@ -1,4 +1,4 @@
-"""What the views show, made without any widget: drawn planes, shrunk pictures, HTML that carries its own data and alt text; what their cores share."""
+"""What the views show, made without any widget: drawn planes, shrunk pictures, HTML with its own data and alt text; what their cores share."""
 import base64
 import html
 import warnings
@@ -48,7 +48,7 @@ def describe_plane(L, count=313):
 
 
 def draw_heat(rgb, values, share=0.6):
-    """values `(h, w)` in [0, 1] over a picture `(H, W, 3)` uint8 that shines through, from dark violet, 0, to yellow, 1 (viridis): `(H, W, 3)` uint8."""
+    """values `(h, w)` in [0, 1] over a picture `(H, W, 3)` uint8 that shines through, from dark violet, 0, to yellow, 1 (viridis): like rgb."""
     values = cv2.resize(np.asarray(values, np.float32), rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR).clip(0, 1)
     heat = cv2.cvtColor(cv2.applyColorMap(np.rint(255 * values).astype(np.uint8), cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     return cv2.addWeighted(heat, share, np.ascontiguousarray(rgb), 1 - share, 0)
@@ -84,8 +84,8 @@ def sentence_html(text, is_error=False):
 
 
 def attempt(work, message, name, kept="the last picture stays"):
-    """Do the work for an HTML widget `message`, which gets the sentence it returns, if any, or that of its error. name: who is to blame for errors that
-    nobody foresaw; kept: what is not lost."""
+    """Do the work for an HTML widget `message`, which gets the sentence it returns, if any, or that of its error. name: who is to blame for errors
+    that nobody foresaw; kept: what is not lost."""
     try:
         if sentence := work():
             message.value = sentence_html(sentence)

@@ -20,9 +20,9 @@ THUMBNAIL = 84               # px of the longer side of the picture on a button
 class ReferenceChooser(VBox):
     """Press a reference; the picture takes its colours at once. Arguments as in `ReferenceSession`, or a session itself.
 
-    Own references come by upload or path. `kind` and `mirror` spoil the reference; where the method has a gate, `overlay` shows how far each place trusts
-    its match. Save writes the whole picture and never replaces a file. `buttons` is {name: button}, `session` the rest of the state; `result` waits for the
-    colouring at hand. Errors are one sentence in `message`, and the last good picture stays.
+    Own references come by upload or path. `kind` and `mirror` spoil the reference; where the method has a gate, `overlay` shows how far each place
+    trusts its match. Save writes the whole picture and never replaces a file. `buttons` is {name: button}, `session` the rest of the state; `result`
+    waits for the colouring at hand. Errors are one sentence in `message`, and the last good picture stays.
     """
 
     def __init__(self, picture, references=None, method="gray2color", model=None, **options):
@@ -45,8 +45,8 @@ class ReferenceChooser(VBox):
         self.save.on_click(lambda _: attempt(self._save, self.message, session.name))
         width, height = session.picture.size
         self.gray.value = image_html(session.gray, "The picture in grey", ".jpg", f"lightness L of {width} x {height} pixels")
-        super().__init__([self.looks, self.strip, HBox([self.upload, self.path]), Box([self.kind, self.mirror, self.overlay], layout=ROW), self.message,
-                          Box([self.gray, self.reference, self.view, self.gate], layout=ROW | {"grid_gap": "8px"}), self.numbers,
+        super().__init__([self.looks, self.strip, HBox([self.upload, self.path]), Box([self.kind, self.mirror, self.overlay], layout=ROW),
+                          self.message, Box([self.gray, self.reference, self.view, self.gate], layout=ROW | {"grid_gap": "8px"}), self.numbers,
                           HBox([self.name, self.save])])
         self._show_buttons()
         self._show_reference()
@@ -103,7 +103,7 @@ class ReferenceChooser(VBox):
         return " ".join([f"Saved {path} at {width} x {height} pixels.", *notes])
 
     def _show_buttons(self):
-        """A button for each reference that has none yet. The pictures are backgrounds: a button's name stays text, also where styles do not arrive."""
+        """A button for each reference that has none yet. The pictures are backgrounds: its name stays text, also where styles do not arrive."""
         looks = []
         for name, rgb in list(self.session.references.items())[len(self.buttons):]:
             button = Button(description=name, tooltip=f"Take the colours of {name}", layout={"width": "112px", "height": f"{THUMBNAIL + 32}px"})
@@ -138,9 +138,11 @@ class ReferenceChooser(VBox):
         with self.lock:
             gate = self.session.gate
             self.overlay.disabled = gate is None
-            self.gate.value = "" if gate is None or not self.overlay.value else image_html(
-                draw_heat(self.session.gray, gate), f"The gate over the picture, from {gate.min():.2f} to {gate.max():.2f}, mean {gate.mean():.2f}", ".jpg",
-                f"gate: dark violet 0, trusts the palette alone; yellow 1, its match alone; here {gate.min():.2f} to {gate.max():.2f}")
+            self.gate.value = ""
+            if gate is not None and self.overlay.value:
+                extent = f"{gate.min():.2f} to {gate.max():.2f}"
+                self.gate.value = image_html(draw_heat(self.session.gray, gate), f"The gate over the picture, from {extent}, mean {gate.mean():.2f}",
+                                             ".jpg", f"gate: dark violet 0, trusts the palette alone; yellow 1, its match alone; here {extent}")
 
     def __repr__(self):
         return f"ReferenceChooser({self.session!r})"

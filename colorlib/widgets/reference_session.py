@@ -12,6 +12,7 @@ import torch
 from colorlib import data, images, reference_scores, scenes, zoo
 from colorlib.data.sources import PICTURE_SUFFIXES, decode, list_files
 from colorlib.references import make_reference
+from colorlib.widgets.caption_session import FUNCTION_SIZE, REMEMBERED
 from colorlib.widgets.hint_session import locked
 from colorlib.widgets.pictures import PREVIEW_SIDE, check_ab, export_picture, shrink
 
@@ -20,30 +21,28 @@ KINDS = {PLAIN: "as it is", "self": "turned, cropped and bent", "recolored": "wi
          "partial": "a small part of it", "noise": "noise in its place", "gray": "without colour"}      # those of `references` that need one picture
 SCENES = ("banana", "frog", "fire truck", "flower")      # procedural references of distinct colours (ours)
 SCENE_SIZE = 256             # px a side
-FUNCTION_SIZE = 128          # px of the shorter side of the grey picture given to a plain function
-REMEMBERED = 48              # predictions kept, so that going back to a reference costs nothing
 LIMIT = 24                   # references read at first; more are hard to choose from
 
 
 class ReferenceSession:
     """A picture coloured from one of several references.
 
-    picture: what `images.open_image` reads; its own colours are not looked at. references: a folder or file, a picture, a list of pictures or paths, or a
-    dict {name: picture or path}; by default photographs of scikit-image's and a few procedural scenes. The first LIMIT are read; what cannot be read, or
-    is beyond, is told in `notes`. method: a method of the catalogue that takes a reference ("gray2color", "welsh"), or a function of (L `(h, w)` in
-    [0, 100], reference `(h', w', 3)` uint8) -> ab `(2, h'', w'')` in CIE units. model: the method's network, by default the one `zoo.load` finds; where
-    it finds none the picture stays grey, and `update` raises FileNotFoundError. kind: one of KINDS. mirrored: left and right of the reference exchanged.
-    working_size: shorter side at which the model sees the picture (default: what it was trained at). folder: where exported files go. weights, device:
-    as in `zoo.load`.
+    picture: what `images.open_image` reads; its own colours are not looked at. references: a folder or file, a picture, a list of pictures or paths,
+    or a dict {name: picture or path}; by default photographs of scikit-image's and a few procedural scenes. The first LIMIT are read; what cannot be
+    read, or is beyond, is told in `notes`. method: a method of the catalogue that takes a reference ("gray2color", "welsh"), or a function of
+    (L `(h, w)` in [0, 100], reference `(h', w', 3)` uint8) -> ab `(2, h'', w'')` in CIE units. model: the method's network, by default the one
+    `zoo.load` finds; where it finds none the picture stays grey, and `update` raises FileNotFoundError. kind: one of KINDS. mirrored: left and right
+    of the reference exchanged. working_size: shorter side at which the model sees the picture (default: what it was trained at). folder: where exported
+    files go. weights, device: as in `zoo.load`.
 
     `references` is {name: `(h, w, 3)` uint8}, reduced as the model sees them; `chosen` the name of the one in use and `reference` that picture as its
     kind has it. `result` and `gray` are uint8 `(h, w, 3)`, at most 380 pixels long; `painted` says which (chosen, kind, mirrored) the result is from,
-    None while it is grey. `gate` `(h, w)` in [0, 1] is how far each place trusted its match, None for methods without one. Raises ValueError for a method
-    without references or where no reference can be read, FileNotFoundError for a missing picture, each with one sentence.
+    None while it is grey. `gate` `(h, w)` in [0, 1] is how far each place trusted its match, None for methods without one. Raises ValueError for a
+    method without references or where no reference can be read, FileNotFoundError for a missing picture, each with one sentence.
     """
 
-    def __init__(self, picture, references=None, method="gray2color", model=None, *, kind=PLAIN, mirrored=False, weights=None, working_size=None, folder=".",
-                 device="auto"):
+    def __init__(self, picture, references=None, method="gray2color", model=None, *, kind=PLAIN, mirrored=False, weights=None, working_size=None,
+                 folder=".", device="auto"):
         self.lock, self.folder, self.model, self.row = threading.RLock(), Path(folder).expanduser(), model, None
         self.weights, self.device, self.working_size = weights, device, working_size
         if callable(method):
@@ -112,7 +111,7 @@ class ReferenceSession:
             except (ValueError, OSError) as error:
                 unread.append(" ".join(str(error).split()))
         if not self.references:
-            raise ValueError(f"No reference can be read: {unread[0]}" if unread else f"{references} holds no pictures: name a folder or list with some.")
+            raise ValueError(f"No reference can be read: {unread[0]}" if unread else f"{references} holds no pictures: name a folder with some.")
         if unread:
             self.notes.append(f"{len(unread)} of {len(found[:LIMIT])} references cannot be read and are left out; the first: {unread[0]}")
         if len(found) > LIMIT:
