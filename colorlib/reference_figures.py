@@ -18,11 +18,12 @@ from colorlib.data.sources import resize
 from colorlib.galleries import grey_of
 from colorlib.reproduction import save_figure
 
-SIDE = 160                                  # of the pictures, cut to squares
+SIDE = 128                                  # of the pictures, cut to squares
 SCENE, UNRELATED = 2, 17                    # of the unseen scenes: one whose object comes in several colours, and one of another class
 PHOTOS = ("coffee", "chelsea", "rocket")    # of scikit-image's
 PICTURES = 24                               # scenes whose gate is drawn
 RAREST = 1e-4                               # share of the pixels at which a palette's colour scale begins
+HYPHENATED = {"unrelated": "un-related", "recolored": "re-colored", "distractor": "dis-tractor"}      # where a title may break
 MARKS = ("o", "s", "^", "D", "P", "X", "v", "*", "h")
 
 
@@ -149,7 +150,7 @@ def draw_taxonomy(method, model, sets):
     for rgb, named in sets:
         rows += [{"given": grey_of(rgb)} | named, {"given": rgb} | {kind: paint(method, model, rgb, one) for kind, one in named.items()}]
         titles += ["reference", "painted"]
-    return figures.grid(rows, ["given", *kinds], titles={"given": "given, truth"}, row_titles=titles)
+    return figures.grid(rows, ["given", *kinds], titles={"given": "given, truth"} | HYPHENATED, row_titles=titles)
 
 
 def draw_matching(method, model, pairs):
@@ -177,12 +178,12 @@ def draw_palettes(rows):
     intersection (HIS) with the first of its row."""
     plane = outline()
     with plt.rc_context(figures.STYLE):
-        figure, panels = plt.subplots(len(rows), max(len(named) for _, named in rows), figsize=(figures.WIDTH, 0.4 + 2.5 * len(rows)), squeeze=False,
+        figure, panels = plt.subplots(len(rows), max(len(named) for _, named in rows), figsize=(figures.WIDTH, 0.4 + 2.2 * len(rows)), squeeze=False,
                                       sharex=True, sharey=True, layout="constrained")
         for line, (title, named) in zip(panels, rows):
             first = next(iter(named.values()))
             for axes, (name, found) in zip(line, named.items()):
-                drawn = axes.imshow(np.maximum(found.T, RAREST), norm=LogNorm(RAREST, 1), cmap="magma_r", extent=(-115.5, 115.5, -115.5, 115.5), origin="lower")
+                drawn = axes.imshow(np.where(found > RAREST, found, np.nan).T, norm=LogNorm(RAREST, 1), cmap="magma_r", extent=(-115.5, 115.5, -115.5, 115.5), origin="lower")
                 axes.contour(*plane, levels=[0.5], colors=figures.COLORS[0], linewidths=1.2, linestyles="-")
                 axes.set_title(name if found is first else f"{name}, HIS {np.minimum(found, first).sum():.2f}")
                 axes.grid(False)

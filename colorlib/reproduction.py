@@ -42,6 +42,9 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photo
         if "caption" in method.conditions:
             from colorlib import caption_figures      # here, because it is built on this module
             yield from (f"{method.name}: {figure} {found}" for figure, found in caption_figures.draw(method, model, size))
+        if hasattr(method.papers, "match"):
+            from colorlib import reference_figures      # here, because it is built on this module
+            yield from (f"{method.name}: {figure} {found}" for figure, found in reference_figures.draw(method, model, size))
         table = results.table(method.results, table_metrics(method.results), size=size)
         yield f"{method.name}: table {write_table(method, size, table)}"
         from colorlib import protocols      # here, because it is built on this module

@@ -91,15 +91,16 @@ SMALL = dict(gate_width=128, classes=32, reference_size=64, betas=(0.9, 0.999), 
 def presets(paper, **changes):
     """{size: Config} of one variant."""
     return {"paper": paper,
-            "class": replace(paper, **SMALL, width=16, critic_width=16, one_cycle=2e-3, stage_one=2_500, stage_one_batch=16, steps=2_400, **changes),
-            "smoke": replace(paper, **SMALL, width=8, critic_width=8, one_cycle=3e-3, stage_one=60, stage_one_batch=8, batch_size=8, steps=100, **changes)}
+            "class": replace(paper, **SMALL, width=16, critic_width=16, one_cycle=6e-4, stage_one=2_500, stage_one_batch=16, steps=2_400, **changes),
+            "smoke": replace(paper, **SMALL, width=8, critic_width=8, one_cycle=8e-4, stage_one=60, stage_one_batch=8, batch_size=8, steps=100, **changes)}
 
 
-PRESETS = presets(PAPER_PROBABLE)
+PRESETS = presets(PAPER_PROBABLE, palette="after")
 VARIANTS = {"gray2color": PRESETS, "gray2color_seed": presets(SEED_HEAD)}
-TRAINING_ABLATIONS = {"as it is": {}, "no gate": {"fusion": "sum"}, "alignment only": {"fusion": "alignment"}, "distribution only": {"fusion": "distribution"},
-                      "no class loss": {"class_weight": 0.0}, "no histogram loss": {"histogram_weight": 0.0}, "gate by similarities": {"gate": "similarities"},
-                      "palette after the norm": {"palette": "after"}, "distribution only, after the norm": {"fusion": "distribution", "palette": "after"}}
+TRAINING_ABLATIONS = {"as it is": {}, "palette before the norm, as published": {"palette": "before"}, "no gate": {"fusion": "sum"},
+                      "alignment only": {"fusion": "alignment"}, "distribution only": {"fusion": "distribution"},
+                      "distribution only, before the norm": {"fusion": "distribution", "palette": "before"}, "no class loss": {"class_weight": 0.0},
+                      "no histogram loss": {"histogram_weight": 0.0}, "gate by similarities": {"gate": "similarities"}}
 
 
 # ---------------------------------------------------------------- layers
