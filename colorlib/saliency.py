@@ -55,7 +55,7 @@ def estimate(rgb, source=DEFAULT):
     rgb = np.asarray(rgb)
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise ValueError(f"rgb is {rgb.dtype} {rgb.shape}: saliency is estimated from (H, W, 3) uint8.")
-    if _kind(source) in ("folder", "given"):
+    if source_kind(source) in ("folder", "given"):
         raise ValueError(f"{source} holds maps by the ids of samples: use WithSaliency, or {CHOICES}.")
     if (rgb == rgb[:1, :1]).all():
         return np.zeros(rgb.shape[:2], np.uint8)
@@ -67,7 +67,7 @@ def estimate(rgb, source=DEFAULT):
     return np.rint(255 * saliency).astype(np.uint8)
 
 
-def _kind(source):
+def source_kind(source):
     """"name", "file", "folder" or "given". Raises ValueError for anything else."""
     if isinstance(source, str) and source in (*SOURCES, "given"):
         return "given" if source == "given" else "name"
@@ -98,7 +98,7 @@ class WithSaliency(torch.utils.data.Dataset):
         if isinstance(dataset, torch.utils.data.IterableDataset) or not len(dataset):
             raise ValueError(f"{type(dataset).__name__} is empty or can only be read from start to end: pass a data set with samples, "
                              "such as pack(source).")
-        self.dataset, self.maps, kind = dataset, None, _kind(source)
+        self.dataset, self.maps, kind = dataset, None, source_kind(source)
         for name in ("ids", "classes", "report"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))
@@ -109,7 +109,7 @@ class WithSaliency(torch.utils.data.Dataset):
         dataset = self.dataset
         ids = list(map(str, getattr(self, "ids", None) or [dataset[i]["id"] for i in range(len(dataset))]))
         shape = tuple(dataset[0]["rgb"].shape[1:])
-        digest = hashlib.sha256(json.dumps([MAPS_VERSION, ids, shape, _stamp(source, kind)]).encode())
+        digest = hashlib.sha256(json.dumps([MAPS_VERSION, ids, shape, source_stamp(source, kind)]).encode())
         for i in range(0, len(ids), -(-len(ids) // FINGERPRINT)):
             digest.update(dataset[i]["rgb"].numpy().tobytes())
         name = f"{split_hash(ids)}-{shape[0]}x{shape[1]}-{Path(self.source).stem[:40]}-{digest.hexdigest()[:16]}.npy"
@@ -139,7 +139,7 @@ def _picture(sample):
     return sample["rgb"].permute(1, 2, 0).numpy()
 
 
-def _stamp(source, kind):
+def source_stamp(source, kind):
     """What changes when a source does."""
     if kind == "folder":
         folder = Path(source).expanduser()

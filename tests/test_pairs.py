@@ -1,5 +1,6 @@
 """What is aligned stays aligned: near infrared, captions, masks and scenes; and splits that do not leak."""
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -179,6 +180,15 @@ def test_a_bad_caption_file_is_named(tmp_path, content):
         Captioned(tmp_path, tmp_path / "notes.json")
 
 
+def test_a_caption_in_another_encoding_is_named(tmp_path):
+    fill(tmp_path, "1.png")
+    (tmp_path / "1.txt").write_bytes("ein grüner Frosch".encode("latin-1"))
+    with pytest.raises(ValueError, match="1.txt is not UTF-8 text"):
+        Captioned(tmp_path)
+    (tmp_path / "1.txt").write_text("ein grüner Frosch", encoding="utf-8-sig")      # as Windows' editor saves it
+    assert Captioned(tmp_path).captions == [["ein grüner Frosch"]]
+
+
 def test_masks_follow_their_photos(tmp_path):
     rgb = colorful(1, 20, 40)
     mask = np.where(rgb[..., 0] > rgb[..., 0].mean(), 255, 0).astype(np.uint8)
@@ -195,6 +205,11 @@ def test_masks_follow_their_photos(tmp_path):
 
 
 # ---------------------------------------------------------------- scenes
+
+def test_another_world_is_another_cache():
+    files = {path.name for path in Path(scenes.__file__).parent.iterdir() if path.suffix == ".py"}
+    assert {path.name for path in SceneSet(1, 32, cache=False).paths} == files and "rendering.py" in files
+
 
 def test_scenes_are_the_scenes_of_their_seeds():
     for cache in (True, False):

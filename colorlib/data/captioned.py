@@ -131,10 +131,10 @@ def salient_word(sample, source="saliency"):
 def _cached_words(dataset, source, progress):
     """The `salient_word` of every sample, from the cache when it knows these pictures."""
     from colorlib import saliency
-    kind = source if source == "saliency" else saliency._kind(source)
+    kind = source if source == "saliency" else saliency.source_kind(source)
     ids = [str(one) for one in _ids(dataset)]
     rule = [Path(color_names.__file__).read_text(encoding="utf-8"), SALIENT, saliency.MAPS_VERSION]          # another rule finds other words
-    method = saliency.DEFAULT if kind == "saliency" else saliency._stamp(source, kind)
+    method = saliency.DEFAULT if kind == "saliency" else saliency.source_stamp(source, kind)
     digest = hashlib.sha256(json.dumps([ids, kind, method, rule]).encode())
     for i in range(0, len(ids), -(-len(ids) // FINGERPRINT)):
         sample = dataset[i]

@@ -152,6 +152,14 @@ def read_json(path):
         raise ValueError(f"{path} cannot be read as JSON ({error}): check the path and the file.") from error
 
 
+def read_text(path):
+    """A UTF-8 text file. Raises ValueError that names a file of another encoding."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from None
+
+
 # ---------------------------------------------------------------- captions and masks
 
 class Captioned(Source):
@@ -187,8 +195,7 @@ def _captions_beside(folder, files):
     pictures = [name for name in files if Path(name).suffix.lower() in PICTURE_SUFFIXES]
     there = set(files)
     texts = {name: Path(name).with_suffix(".txt").as_posix() for name in pictures}
-    return {name: _clean((folder / text).read_text(encoding="utf-8").splitlines()) for name, text in texts.items()
-            if text in there}
+    return {name: _clean(read_text(folder / text).splitlines()) for name, text in texts.items() if text in there}
 
 
 def _captions_listed(path):
@@ -259,7 +266,7 @@ class SceneSet(Source):
         super().__init__(size, drop_gray=False, count=count, seed=seed)
         self.count, self.seed, self.classes = count, seed, list(scenes.CLASSES)
         self.names = [f"scene/{seed + i}" for i in range(count)]
-        self.paths = sorted(Path(scenes.__file__).parent.glob("scene*.py"))      # another world is another cache
+        self.paths = sorted(Path(scenes.__file__).parent.glob("*.py"))      # another world is another cache
         self.packed = pack(self) if cache else None
 
     def read(self, i):
