@@ -3,6 +3,7 @@
 A paper's `Step` owns its modules and optimizers and performs one update per call. `fit` only feeds it, logs and saves. Devices,
 precision and several machines come from Fabric: the same command runs on a laptop, and under `fabric run` or `torchrun` on many GPUs.
 """
+import contextlib
 import json
 import os
 import random
@@ -102,6 +103,26 @@ def descend(fabric, module, optimizer, losses_of, batch, parts=1, clip=None):
         fabric.clip_gradients(module, optimizer, max_norm=clip)
     optimizer.step()
     return totals
+
+
+def update(fabric, optimizer, loss):
+    """One optimizer step on a loss, a tensor of one number; for steps with several networks. Raises FloatingPointError when it is not finite: the parameters
+    are then untouched."""
+    if not torch.isfinite(loss):
+        raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    optimizer.step()
+
+
+@contextlib.contextmanager
+def frozen(module, on=True):
+    """No gradients for a module's parameters inside: backward then skips them, and what reaches its input is the same. on=False changes nothing."""
+    module.requires_grad_(not on)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
 
 
 def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=True, run=None, tag="", log_every=50, save_every=500, workers=0,

@@ -15,7 +15,6 @@ variation and at the borders only: where the gate is constant, or missing, anoth
 Exact, and faster than the released code, which encodes the target twice and multiplies matrices of 4096 x 1984 x 4096 for the matching:
 most of the 1984 channels are enlarged maps of a half or quarter of the size, so products are taken before the enlarging, which is linear.
 """
-import contextlib
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -418,6 +417,27 @@ class VGGCritic(nn.Module):
         return self.layers(picture_n)
 
 
+class Critic(nn.Module):
+    """The discriminator. A call is one update's loss, all passes in it, as data parallel training wants; `score` is a single pass."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, self.network = config, (PatchCritic if config.critic == "patch" else VGGCritic)(config)
+
+    def score(self, picture_n):
+        return self.network(picture_n).float()
+
+    def forward(self, true, fake):
+        """True and painted pictures, L_n and ab_n `(N, 3, H, W)` -> (what it minimises, {name: value})."""
+        true_scores, fake_scores = self.score(torch.cat([true, fake])).chunk(2)
+        loss = losses.critic_loss(true_scores, fake_scores, self.config.gan)
+        found = {"critic": loss, "true score": true_scores.mean(), "fake score": fake_scores.mean()}
+        if self.config.gan == "wgan_gp":
+            penalty, found["slope"] = losses.gradient_penalty(self.network, true, fake, "mean")
+            loss = loss + self.config.penalty_weight * penalty
+        return loss, found
+
+
 # ---------------------------------------------------------------- training
 
 def reference_of(rgb, config):
@@ -449,7 +469,7 @@ class Step:
         self.config, self.fabric, self.alone = config, fabric, alone
         train.seed_everything(config.seed + alone)
         generator = Gray2ColorNet(replace(config, fusion="none") if alone else config)
-        critic = (PatchCritic if config.critic == "patch" else VGGCritic)(config)
+        critic = Critic(config)
         if start is not None:
             generator.load_state_dict(start.state_dict(), strict=False)      # what makes M begins from chance
         on_gpu, steps = fabric.device.type == "cuda", steps or config.steps
@@ -473,10 +493,10 @@ class Step:
         painted = self.generator(L_n, None if chosen is None else reference_of(chosen, config))
         true, fake = torch.cat([L_n, lab.scale_ab(lab.rgb_to_lab(rgb)[:, 1:])], 1), torch.cat([L_n, painted.ab_n[-1]], 1)
         taught = self.teach_critic(true, fake.detach()) if self.is_adversarial else {}
-        with frozen(self.critic):
+        with train.frozen(self.critic):
             terms = self.terms(painted, truth, chosen, fake, batch.get("label"))
             found = {"loss": sum(weight * value for weight, value in terms.values())} | {name: value for name, (_, value) in terms.items()}
-            self.descend(self.optimizer, found["loss"])
+            train.update(self.fabric, self.optimizer, found["loss"])
         self.schedule.step()
         return {name: value.detach() for name, value in (found | taught).items()}
 
@@ -506,41 +526,19 @@ class Step:
             found["tv"] = config.tv_weight, sum(map(losses.squared_variation, painted.ab_n))
         if self.is_adversarial:
             with self.fabric.autocast():        # the bare module: frozen, so that parallel processes have nothing to exchange
-                found["adversarial"] = config.adversarial_weight, losses.generator_loss(self.critic.module(fake).float(), config.gan)
+                found["adversarial"] = config.adversarial_weight, losses.generator_loss(self.critic.module.score(fake), config.gan)
         return found
 
     def teach_critic(self, true, fake):
         """One update of the discriminator on detached pictures."""
-        config, (true_scores, fake_scores) = self.config, self.critic(torch.cat([true, fake])).float().chunk(2)
-        loss = losses.critic_loss(true_scores, fake_scores, config.gan)
-        found = {"critic": loss, "true score": true_scores.mean(), "fake score": fake_scores.mean()}
-        if config.gan == "wgan_gp":
-            penalty, found["slope"] = losses.gradient_penalty(self.critic, true, fake, "mean")
-            loss = loss + config.penalty_weight * penalty
-        self.descend(self.critic_optimizer, loss)
+        loss, found = self.critic(true, fake)
+        train.update(self.fabric, self.critic_optimizer, loss)
         self.critic_schedule.step()
         return found
-
-    def descend(self, optimizer, loss):
-        if not torch.isfinite(loss):
-            raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
-        optimizer.zero_grad()
-        self.fabric.backward(loss)
-        optimizer.step()
 
     def result(self):
         """The trained generator."""
         return copy.deepcopy(self.generator.module).cpu().eval()
-
-
-@contextlib.contextmanager
-def frozen(module):
-    """No gradients for a module's parameters inside: backward then skips them, and what reaches its input is the same."""
-    module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        module.requires_grad_(True)
 
 
 STAGE_ONE = ("width", "classes", "class_width", "norm", "activation", "pixel_weight", "delta", "class_weight", "adversarial_weight", "tv_weight", "gan", "critic",
@@ -586,7 +584,7 @@ def pad(L):
 
 
 @torch.no_grad()
-def run(model, batch, with_reference=True):
+def predict(model, batch, with_reference=True):
     """The `Painted` of batch {"L": `(N, 1, H, W)` in [0, 100], "reference": `(N, 3, h, w)` uint8 or in [0, 1]}, at padded size. Raises ValueError without a
     reference."""
     if with_reference and batch.get("reference") is None:
@@ -595,22 +593,22 @@ def run(model, batch, with_reference=True):
 
 
 def colorize(model, batch, with_reference=True):
-    """batch as in `run` -> ab `(N, 2, H, W)` in CIE units; any sizes. with_reference=False: what the MCN paints alone."""
+    """batch as in `predict` -> ab `(N, 2, H, W)` in CIE units; any sizes. with_reference=False: what the MCN paints alone."""
     height, width = batch["L"].shape[-2:]
-    return lab.unscale_ab(run(model, batch, with_reference).ab_n[-1])[..., :height, :width]
+    return lab.unscale_ab(predict(model, batch, with_reference).ab_n[-1])[..., :height, :width]
 
 
 def gate(model, batch):
-    """How far each place trusts its match, `(N, 1, H/2, W/2)` in [0, 1], sides rounded up; None without a gate. batch as in `run`."""
+    """How far each place trusts its match, `(N, 1, H/2, W/2)` in [0, 1], sides rounded up; None without a gate. batch as in `predict`."""
     height, width = batch["L"].shape[-2:]
-    found = run(model, batch).gate
+    found = predict(model, batch).gate
     return None if found is None else found[..., :-(-height // 2), :-(-width // 2)]
 
 
 @torch.no_grad()
 def match(model, batch):
     """The most similar reference position of each target position, `(N, H/2, W/2)` int64 into the rows of the reference at half its size (see
-    `match_side`); sides rounded up. batch as in `run`."""
+    `match_side`); sides rounded up. batch as in `predict`."""
     height, width = (-(-side // 2) for side in batch["L"].shape[-2:])
     model.eval()
     there = Described.of(model.encoder(reference_of(batch["reference"].to(batch["L"].device), model.config).L_n))
@@ -636,7 +634,7 @@ def networks(config):
     parts = {"encoder": network.encoder, "decoder": network.up, "class head": network.classify, "reference colours": network.colors, "gate": network.gate,
              "palette": network.palette}
     return {name: part for name, part in parts.items() if part is not None} | {
-        "discriminator": (PatchCritic if config.critic == "patch" else VGGCritic)(config)}
+        "discriminator": Critic(config).network}
 
 
 # ---------------------------------------------------------------- published weights

@@ -345,10 +345,10 @@ class Step:
         critic = self.teach_critics(x_n, rgb_n.detach(), saliency.detach(), true_n, true_saliency) if adversarial else {}
         if adversarial and config.faithful:
             rgb_n, saliency = self.generator(x_n)       # the generator has not changed since: only its batch statistics move on
-        with frozen(self.critics, not config.faithful):
+        with train.frozen(self.critics, not config.faithful):
             terms = self.terms(x_n, rgb_n, saliency, true_n, true_saliency, second)
             found = {"loss": sum(weight * value for weight, value in terms.values())} | {name: value for name, (_, value) in terms.items()}
-            self.descend(self.optimizer, found["loss"])
+            train.update(self.fabric, self.optimizer, found["loss"])
         self.schedule.step()
         if adversarial:
             self.critic_schedule.step()
@@ -380,15 +380,8 @@ class Step:
     def teach_critics(self, *pictures):
         """One update of the discriminators on detached pictures, see `Critics`."""
         loss, found = self.critics(*pictures)
-        self.descend(self.critic_optimizer, loss)
+        train.update(self.fabric, self.critic_optimizer, loss)
         return found
-
-    def descend(self, optimizer, loss):
-        if not torch.isfinite(loss):
-            raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
-        optimizer.zero_grad()
-        self.fabric.backward(loss)
-        optimizer.step()
 
     def save_snapshot(self, done):
         """Keep the generator at the moments the paper shows, `run/snapshot-<update>.safetensors`."""
@@ -417,16 +410,6 @@ def make_schedule(optimizer, config, first=0):
     """`learning_rate` times each group's factor. first: the update of the optimizer's first step."""
     rates = [lambda update, factor=group["factor"]: factor * learning_rate(first + update, config) for group in optimizer.param_groups]
     return torch.optim.lr_scheduler.LambdaLR(optimizer, rates)
-
-
-@contextlib.contextmanager
-def frozen(module, on=True):
-    """No gradients for a module's parameters inside: backward then skips them, and what reaches its input is the same."""
-    module.requires_grad_(not on)
-    try:
-        yield
-    finally:
-        module.requires_grad_(True)
 
 
 def bake(generator):
