@@ -177,3 +177,44 @@ def test_two_processes_train_as_one_does(tmp_path):
     assert [row["loss"] for row in rows(tmp_path / "2")] == pytest.approx([row["loss"] for row in rows(tmp_path / "1")], rel=1e-4)
     one, two = (torch.load(tmp_path / devices / "weights.pt", weights_only=True) for devices in ("1", "2"))
     assert all(torch.allclose(value, two[name], atol=1e-4) for name, value in one.items())
+
+
+FAULTS = """
+import resource, sys, torch
+from colorlib import train
+torch.set_num_threads(1)
+if sys.argv[1] == "kept":
+    train.keep_freed_memory()
+for i in range(12):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2 ** 24)
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(found)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only the C library of Linux is told")
+def test_freed_memory_is_used_again():
+    """64 MiB, again and again: fresh pages each time by default, none when they are kept."""
+    fresh, kept = (int(subprocess.run([sys.executable, "-c", FAULTS, word], capture_output=True, text=True, check=True).stdout) for word in ("fresh", "kept"))
+    assert kept < 100 and kept < fresh / 5 or fresh < 100      # fresh: another C library than glibc may keep it anyway
+
+
+def test_update_refuses_what_is_not_finite():
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer, fabric = torch.optim.SGD([weight], 0.1), train.make_fabric("cpu")
+    with pytest.raises(FloatingPointError, match="not finite"):
+        train.update(fabric, optimizer, weight.sum() * float("nan"))
+    assert weight.item() == 1
+    train.update(fabric, optimizer, weight.sum())
+    assert weight.item() == pytest.approx(0.9)
+
+
+def test_frozen():
+    layer, x = torch.nn.Linear(2, 1), torch.ones(1, 2, requires_grad=True)
+    with train.frozen(layer):
+        layer(x).sum().backward()
+    assert layer.weight.grad is None and torch.equal(x.grad, layer.weight)
+    with train.frozen(layer, on=False):
+        layer(x).sum().backward()
+    assert layer.weight.grad is not None and layer.weight.requires_grad
