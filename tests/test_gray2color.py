@@ -164,6 +164,17 @@ def test_gate_and_attention_equal_the_dense_form_in_float32():
     assert torch.allclose(gray2color.similarities(there, here, slice(5, 20)), dense[..., 5:20], atol=1e-5)
 
 
+@pytest.mark.parametrize("flows", [True, False])
+def test_gradient_through_the_matching(flows):
+    """The reference's encoder learns by the similarities only, and not at all without their gradient; the colours it gives pass on theirs either way."""
+    network, L, R = both(replace(TINY, match_gradient=flows))
+    L_n, other = R.L_n[:1], R.L_n[1:].clone().requires_grad_()
+    painted = network(L_n, Reference(other, R.ab_n[1:], R.histogram[1:]))
+    wanted = [network.colors.first[0].weight, network.gate.hidden.weight, network.encoder.blocks[0][0].weight]
+    through, *rest = torch.autograd.grad(painted.ab_n[-1].square().sum(), [other, *wanted], allow_unused=True)
+    assert (through is not None and float(through.abs().max()) > 0) == flows and all(float(one.abs().max()) > 0 for one in rest)
+
+
 def test_memory_is_bounded(monkeypatch):
     seen, plain = [], gray2color.similarities
     monkeypatch.setattr(gray2color, "PAIRS", 2 ** 14)

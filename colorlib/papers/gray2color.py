@@ -48,6 +48,7 @@ class Config:
     #                                         ones in descending order: for references of any size, wherever things are in them
     palette: str = "before"                 # where (1 - gate) * F_RH is added: "before" the convolution and norm that follow; (ours) "after" them
     temperature: float = 0.01               # of the softmax over reference positions
+    match_gradient: bool = True             # (ours) False: similarities are taken as they are; divided by 0.01, their gradient drowns all others in the encoder
     norm: str = "instance"                  # the seed's: "batch"
     activation: str = "relu"                # the seed's: "swish"
     pixel_weight: float = 1000.0            # (probable) of the smooth L1 distance to the truth at three scales
@@ -90,7 +91,7 @@ SMALL = dict(gate_width=128, classes=32, reference_size=64, betas=(0.9, 0.999), 
 def presets(paper, **changes):
     """{size: Config} of one variant."""
     return {"paper": paper,
-            "class": replace(paper, **SMALL, width=16, critic_width=16, one_cycle=6e-4, stage_one=2_500, stage_one_batch=16, steps=2_400, **changes),
+            "class": replace(paper, **SMALL, width=16, critic_width=16, one_cycle=6e-4, match_gradient=False, stage_one=2_500, stage_one_batch=16, steps=2_400, **changes),
             "smoke": replace(paper, **SMALL, width=8, critic_width=8, one_cycle=8e-4, stage_one=60, stage_one_batch=8, batch_size=8, steps=100, **changes)}
 
 
@@ -99,7 +100,8 @@ VARIANTS = {"gray2color": PRESETS, "gray2color_seed": presets(SEED_HEAD)}
 TRAINING_ABLATIONS = {"as it is": {}, "palette before the norm, as published": {"palette": "before"}, "no gate": {"fusion": "sum"},
                       "alignment only": {"fusion": "alignment"}, "distribution only": {"fusion": "distribution"},
                       "distribution only, before the norm": {"fusion": "distribution", "palette": "before"}, "no class loss": {"class_weight": 0.0},
-                      "no histogram loss": {"histogram_weight": 0.0}, "gate by similarities": {"gate": "similarities"}}
+                      "no histogram loss": {"histogram_weight": 0.0}, "no gradient through the matching": {"match_gradient": False},
+                      "gate by similarities": {"gate": "similarities"}}
 
 
 # ---------------------------------------------------------------- layers
@@ -375,7 +377,8 @@ class Gray2ColorNet(nn.Module):
             return 3 * [0.0], palette, None
         values = self.colors(reference.ab_n)
         with torch.autocast(values.device.type, enabled=False):
-            here, there = Described.of(encoded), Described.of(other)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.match_gradient):
+                here, there = Described.of(encoded), Described.of(other)
             aligned, top = attend(values.flatten(2).to(here.length.dtype), there, here, self.config)
             gate = self.gate(there, here, top) if self.gate is not None else None
         aligned = self.colors.scales(aligned.unflatten(2, here.size))
