@@ -1,8 +1,8 @@
-"""The figures of methods that match a reference: one picture under several references, the nine kinds of reference, who is matched with whom, palettes, and
-when the gate opens.
+"""The figures of methods that match a reference: one picture under several references, the nine kinds of reference, who is matched with whom,
+palettes, and when the gate opens.
 
-After the figures of Lu et al. 2020 (Gray2ColorNet) and of the code they released; pictures are scikit-image's photographs and procedural scenes, whose related
-reference is another scene with the same object in the same colour. `draw` makes them all for `reproduce`.
+After the figures of Lu et al. 2020 (Gray2ColorNet) and of the code they released; pictures are scikit-image's photographs and procedural scenes, whose
+related reference is another scene with the same object in the same colour. `draw` makes them all for `reproduce`.
 """
 from dataclasses import replace
 
@@ -29,8 +29,8 @@ MARKS = ("o", "s", "^", "D", "P", "X", "v", "*", "h")
 
 def draw(method, model, size):
     """Draw every figure; yield (figure, Path of the file). method: a catalogue row whose module has `match`."""
-    save = lambda figure, drawn: (figure, save_figure(f"{method.notebook[:2]}_{method.name}_{figure}_{size}", drawn))
-    yield save("references", draw_references(method, model, sample_sets()))
+    save = lambda figure, drawn, scale=1: (figure, save_figure(f"{method.notebook[:2]}_{method.name}_{figure}_{size}", drawn, scale))
+    yield save("references", draw_references(method, model, sample_sets()), scale=0.85)
     yield save("taxonomy", draw_taxonomy(method, model, [sample_taxonomy(), sample_photo_taxonomy()]))
     yield save("matching", draw_matching(method, model, sample_pairs()))
     yield save("histograms", draw_palettes([compare_palettes(method, model, *pair) for pair in sample_pairs()]))
@@ -69,8 +69,9 @@ def sample_pairs(side=SIDE):
     """[(title, rgb, reference)], all `(side, side, 3)` uint8: a scene and a related one, a photograph and itself, warped, and an unrelated one."""
     scene, colored = sample_scene(side)
     photos = sample_photos(side)
-    return [("related", scene.rgb, colored[scene.color]), ("itself, warped", photos["chelsea"], references.make_reference("self", photos["chelsea"], seed=3)),
-            ("unrelated", photos["chelsea"], photos["rocket"])]
+    cat = photos["chelsea"]
+    return [("related", scene.rgb, colored[scene.color]), ("itself, warped", cat, references.make_reference("self", cat, seed=3)),
+            ("unrelated", cat, photos["rocket"])]
 
 
 def sample_taxonomy(side=SIDE):
@@ -102,8 +103,8 @@ def paint(method, model, rgb, reference):
 def give(model, rgb, reference):
     """What a paper's `gate` and `match` are asked with: {"L": `(1, 1, h, w)`, "reference": `(1, 3, h', w')` uint8}."""
     side, place = zoo.working_size(model.config), next(model.parameters()).device
-    seen = np.ascontiguousarray(zoo.reduce_reference(reference, side))
-    return {"L": images.model_input(lab.rgb_to_lab(rgb)[..., 0], side).to(place), "reference": torch.from_numpy(seen).permute(2, 0, 1)[None].to(place)}
+    seen = torch.from_numpy(np.ascontiguousarray(zoo.reduce_reference(reference, side)))
+    return {"L": images.model_input(lab.rgb_to_lab(rgb)[..., 0], side).to(place), "reference": seen.permute(2, 0, 1)[None].to(place)}
 
 
 def has_gate(method, model):
@@ -123,7 +124,7 @@ def heat(plane):
 
 
 def assemble(method, model, rgb, reference):
-    """The picture put together from the places of the reference that are most similar, `(h, w, 3)` uint8, at half the model's size. Nothing is blended."""
+    """The picture put together from the reference's most similar places, `(h, w, 3)` uint8, at half the model's size. Nothing is blended."""
     index, side = method.papers.match(model, give(model, rgb, reference))[0].cpu().numpy(), method.papers.match_side(model)
     return cv2.resize(reference, (side, side), interpolation=cv2.INTER_AREA).reshape(-1, 3)[index]
 
@@ -131,7 +132,7 @@ def assemble(method, model, rgb, reference):
 # ---------------------------------------------------------------- figures
 
 def draw_references(method, model, sets):
-    """`sample_sets` as a Figure: of each picture what is given and three rows, the references, what is painted from them and, with a gate, the gate."""
+    """`sample_sets` as a Figure: of each picture a row of references, one of what is painted from them and, where there is a gate, one of gates."""
     rows, titles, gated = [], [], has_gate(method, model)
     for rgb, named in sets:
         lines = {"reference": list(named.values()), "painted": [paint(method, model, rgb, one) for one in named.values()]}
@@ -145,7 +146,7 @@ def draw_references(method, model, sets):
 
 
 def draw_taxonomy(method, model, sets):
-    """[(rgb, {kind: reference})] as a Figure: for each picture the references and, below, what is painted from them; on the left what is given and the truth."""
+    """[(rgb, {kind: reference})] as a Figure: for each picture the references and what is painted from them; on the left what is given, and the truth."""
     kinds, rows, titles = [kind for kind in references.KINDS if any(kind in named for _, named in sets)], [], []
     for rgb, named in sets:
         rows += [{"given": grey_of(rgb)} | named, {"given": rgb} | {kind: paint(method, model, rgb, one) for kind, one in named.items()}]
@@ -174,16 +175,16 @@ def compare_palettes(method, model, title, rgb, reference):
 
 
 def draw_palettes(rows):
-    """[(title, {name: palette})] as a Figure: heat over the ab plane on a logarithmic scale, with the outline of sRGB; over each palette its histogram
-    intersection (HIS) with the first of its row."""
-    plane = outline()
+    """[(title, {name: palette})] as a Figure: heat over the ab plane on a logarithmic scale, with the outline of sRGB; over each palette its
+    histogram intersection (HIS) with the first of its row."""
+    plane, look = outline(), {"norm": LogNorm(RAREST, 1), "cmap": "magma_r", "extent": (-115.5, 115.5, -115.5, 115.5), "origin": "lower"}
     with plt.rc_context(figures.STYLE):
         figure, panels = plt.subplots(len(rows), max(len(named) for _, named in rows), figsize=(figures.WIDTH, 0.4 + 2.2 * len(rows)), squeeze=False,
                                       sharex=True, sharey=True, layout="constrained")
         for line, (title, named) in zip(panels, rows):
             first = next(iter(named.values()))
             for axes, (name, found) in zip(line, named.items()):
-                drawn = axes.imshow(np.where(found > RAREST, found, np.nan).T, norm=LogNorm(RAREST, 1), cmap="magma_r", extent=(-115.5, 115.5, -115.5, 115.5), origin="lower")
+                drawn = axes.imshow(np.where(found > RAREST, found, np.nan).T, **look)
                 axes.contour(*plane, levels=[0.5], colors=figures.COLORS[0], linewidths=1.2, linestyles="-")
                 axes.set_title(name if found is first else f"{name}, HIS {np.minimum(found, first).sum():.2f}")
                 axes.grid(False)
@@ -202,7 +203,7 @@ def outline(step=2.5):
 
 
 def draw_gate(found):
-    """[(kind, palette similarity, mean gate)], see `reference_scores.gate_against_similarity`, as a Figure: a mark a picture, each kind's mean large."""
+    """[(kind, palette similarity, mean gate)], see `reference_scores.gate_against_similarity`, as a Figure: a mark a picture, large for a mean."""
     with plt.rc_context(figures.STYLE):
         figure, axes = plt.subplots(figsize=(figures.WIDTH, 3.8), layout="constrained")
         for i, kind in enumerate(dict.fromkeys(kind for kind, *_ in found)):
@@ -215,17 +216,22 @@ def draw_gate(found):
     return figure
 
 
-def draw_kinds(columns, lines, keys):
-    """{kind: {column: values}} as a Figure: a panel for each of `keys`, {column: label}, with each kind's mean as a bar; lines: {column: {name: number}}, dashed."""
+def draw_kinds(scores, lines, keys):
+    """{kind: {column: values}} as a Figure: a panel for each of `keys`, {column: label}, with a dot for each kind's mean where it has the column.
+
+    lines: {column: {name: number}}, dashed."""
     with plt.rc_context(figures.STYLE):
-        figure, panels = plt.subplots(1, len(keys), figsize=(figures.WIDTH, 0.9 + 0.25 * len(columns)), squeeze=False, sharey=True, layout="constrained")
+        figure, panels = plt.subplots(1, len(keys), figsize=(figures.WIDTH, 0.9 + 0.25 * len(scores)), squeeze=False, sharey=True,
+                                      layout="constrained")
         for axes, (key, label) in zip(panels[0], keys.items()):
-            axes.barh(list(columns), [np.nanmean(found[key]) for found in columns.values()], color=figures.COLORS[5], height=0.7)
-            for i, (name, value) in enumerate(lines.get(key, {}).items()):
-                axes.axvline(value, color=figures.COLORS[i], linestyle=figures.DASHES[i + 1], label=name)
+            means = {y: np.nanmean(columns[key]) for y, columns in enumerate(scores.values()) if key in columns}
+            axes.plot(list(means.values()), list(means), "o", markersize=7)
+            for i, (name, value) in enumerate(lines.get(key, {}).items(), 1):
+                axes.axvline(value, color=figures.COLORS[i], linestyle=figures.DASHES[i], label=name)
             axes.set_xlabel(label)
-            axes.grid(False, axis="y")
+            axes.margins(x=0.12)
             if lines.get(key):
                 axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(lines[key]))
+        panels[0][0].set_yticks(range(len(scores)), list(scores))
         panels[0][0].invert_yaxis()
     return figure

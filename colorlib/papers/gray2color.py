@@ -377,8 +377,7 @@ class Gray2ColorNet(nn.Module):
             return 3 * [0.0], palette, None
         values = self.colors(reference.ab_n)
         with torch.autocast(values.device.type, enabled=False):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.match_gradient):
-                here, there = Described.of(encoded), Described.of(other)
+            here, there = (Described.of(maps if self.config.match_gradient else [x.detach() for x in maps]) for maps in (encoded, other))
             aligned, top = attend(values.flatten(2).to(here.length.dtype), there, here, self.config)
             gate = self.gate(there, here, top) if self.gate is not None else None
         aligned = self.colors.scales(aligned.unflatten(2, here.size))
