@@ -326,16 +326,16 @@ def test_a_stuck_lock_is_said(session, tmp_path, monkeypatch):
         Sitting(session, "Ann", tmp_path / "a.csv").answer(0)
 
 
-def _take(path, name):
-    sitting = Sitting(make_session(4), name, path)
+def _take(sitting):
     while sitting.trial is not None:
         sitting.answer(0)
 
 
 def test_several_people_write_at_once(tmp_path):
-    path = tmp_path / "answers.csv"
+    path, session = tmp_path / "answers.csv", make_session(4)
     context = multiprocessing.get_context("fork")
-    people = [context.Process(target=_take, args=(path, f"p{i}")) for i in range(4)]
+    sittings = [Sitting(session, f"p{i}", path) for i in range(4)]      # they paint controls, and torch's threads do not survive a fork
+    people = [context.Process(target=_take, args=(one,)) for one in sittings]
     for one in people:
         one.start()
     for one in people:
