@@ -222,7 +222,13 @@ class _SceneReferences(SceneSet):
         return {"rgb": to_tensor(found.rgb), "label": torch.tensor(found.label), "mask": to_tensor(found.masks[0].astype(np.uint8))}
 
 
-# ---------------------------------------------------------------- in training
+# ---------------------------------------------------------------- batches, on any device
+
+def resize_batch(rgb, size):
+    """References as a network sees them: `(N, 3, h, w)` uint8 or in [0, 1] -> `(N, 3, *size)` float in [0, 1], bilinear, by areas where it shrinks."""
+    rgb = rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb.float()
+    return rgb if list(rgb.shape[-2:]) == list(size) else F.interpolate(rgb, size=list(size), mode="bilinear", antialias=True).clamp(0, 1)
+
 
 def warp_batch(rgb, side, turn=15.0):
     """Pictures as their own references, for training on any device: `(N, 3, H, W)` float -> `(N, 3, side, side)`, each warped by itself from torch's random

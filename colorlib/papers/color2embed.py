@@ -15,7 +15,7 @@ import torchvision
 from torch import nn
 
 from colorlib import lab, train
-from colorlib.references import warp_batch
+from colorlib.references import resize_batch, warp_batch
 
 CHOICES = {"encoder": ("vgg19", "strided")}
 MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)      # of ImageNet, for VGG-19
@@ -244,11 +244,8 @@ def colorize(model, batch):
     L, rgb = batch["L"], batch.get("reference")
     if rgb is None:
         raise ValueError("Color2Embed needs a reference picture: pass reference=..., on the command line --reference.")
-    rgb = rgb.to(L.device).float() / (255 if rgb.dtype == torch.uint8 else 1)
     side, (height, width) = model.config.reference_size, L.shape[-2:]
-    if rgb.shape[-2:] != (side, side):
-        rgb = F.interpolate(rgb, size=[side, side], mode="bilinear", antialias=True).clamp(0, 1)
-    ab_n = model.eval()(lab.scale_L(F.pad(L, (0, -width % 16, 0, -height % 16), mode="replicate")), rgb)
+    ab_n = model.eval()(lab.scale_L(F.pad(L, (0, -width % 16, 0, -height % 16), mode="replicate")), resize_batch(rgb.to(L.device), [side, side]))
     return lab.unscale_ab(ab_n)[..., :height, :width]
 
 

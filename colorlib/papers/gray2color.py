@@ -26,7 +26,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from colorlib import lab, losses, results, train
-from colorlib.references import WithReferences, warp_batch
+from colorlib.references import WithReferences, resize_batch, warp_batch
 
 PAIRS = 2 ** 26                 # of a target and a reference position at a time: 256 MiB for each copy of their matrix
 TOP = 16                        # similarities the permutation-invariant gate looks at
@@ -444,15 +444,12 @@ class Critic(nn.Module):
 
 def reference_of(rgb, config):
     """rgb `(N, 3, h, w)` uint8 or in [0, 1] -> `Reference`; squeezed to a square, but kept in shape for a gate by similarities."""
-    rgb = rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb.float()
     side = config.reference_size
     size = [side, side]
     if config.gate == "similarities":
         scale = side / min(rgb.shape[-2:])
         size = [min(4 * side, max(8, round(one * scale / 8) * 8)) for one in rgb.shape[-2:]]
-    if list(rgb.shape[-2:]) != size:
-        rgb = F.interpolate(rgb, size=size, mode="bilinear", antialias=True).clamp(0, 1)
-    L, ab = lab.rgb_to_lab(rgb).split([1, 2], 1)
+    L, ab = lab.rgb_to_lab(resize_batch(rgb, size)).split([1, 2], 1)
     return Reference(lab.scale_L(L), lab.scale_ab(ab), lab.ab_histogram(ab))
 
 
@@ -493,7 +490,7 @@ class Step:
         L_n, truth = lab.scale_L(lab.rgb_to_lab(rgb)[:, :1]), pyramid(rgb, config.truth_by)
         chosen = None if self.alone else self.choose_reference(rgb, batch.get("reference"))
         painted = self.generator(L_n, None if chosen is None else reference_of(chosen, config))
-        true, fake = torch.cat([L_n, lab.scale_ab(lab.rgb_to_lab(rgb)[:, 1:])], 1), torch.cat([L_n, painted.ab_n[-1]], 1)
+        true, fake = (torch.cat([L_n, one[-1]], 1) for one in (truth, painted.ab_n))
         taught = self.teach_critic(true, fake.detach()) if self.is_adversarial else {}
         with train.frozen(self.critic):
             terms = self.terms(painted, truth, chosen, fake, batch.get("label"))
