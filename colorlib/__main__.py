@@ -1,4 +1,4 @@
-"""python -m colorlib {colorize, train, evaluate, ablate, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
+"""python -m colorlib {colorize, train, evaluate, ablate, misregister, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
 import argparse
 import ast
 import json
@@ -41,12 +41,15 @@ def parse(arguments=None):
     p.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else int(text), help="how many, for data parallel training")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
     p.add_argument("--compile", action="store_true", help="torch.compile the networks")
+    p.add_argument("--misregister", metavar="KIND[:AMOUNT]",
+                   help="move infrared pairs against each other: shift:4, affine, homography:8, elastic:4 or shuffled; for methods that see infrared")
     add_settings(p)
 
     p = commands.add_parser("evaluate", help="measure a method beside the trivial answers and append the rows to data/results")
     p.add_argument("method")
     add_size(p)
     p.add_argument("--data", help="as for train; the test part is used")
+    p.add_argument("--split", default="val", choices=("val", "legacy"), help="legacy: of VCIP2020's folder, the 28 pairs published numbers were measured on")
     p.add_argument("--weights")
     p.add_argument("--limit", type=int, help="at most so many pictures")
     p.add_argument("--device", default="auto")
@@ -65,6 +68,17 @@ def parse(arguments=None):
     p.add_argument("--device", default="auto")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
 
+    p = commands.add_parser("misregister", help="train on infrared pairs moved against each other, several seeds each, and test on registered ones")
+    p.add_argument("methods", nargs="*", help="default: U-Net, pix2pix, CycleGAN and the asymmetric cycle GAN")
+    add_size(p)
+    p.add_argument("--kinds", nargs="+", metavar="KIND[:AMOUNT]", help="such as shift:0 shift:4 affine homography:8 elastic:4 shuffled (default: all of these)")
+    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--data", default="scenes", help="as for train (default scenes)")
+    p.add_argument("--limit", type=int, help="at most so many test pairs")
+    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+
     p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, table and figure")
     p.add_argument("method", nargs="?", default="all")
     add_size(p)
@@ -75,6 +89,7 @@ def parse(arguments=None):
 
     p = commands.add_parser("data", help="look through a data set: counts, sizes, grey and unreadable files")
     p.add_argument("path", help="folder of pictures, tar shards, scenes, or a torchvision set")
+    p.add_argument("--vcip-like", metavar="TARGET", help="path is the EPFL RGB-NIR Scene set: cut its pairs the way the VCIP2020 challenge did into this folder")
 
     p = commands.add_parser("bench", help="measure speed beside named peers, in one run")
     p.add_argument("what", nargs="?", default="lab", choices=("lab", "infer", "scgan", "fold", "spectral", "gray2color"),
@@ -102,7 +117,7 @@ def main(arguments=None):
     options = parse(arguments)
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
-        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "ablate": run_ablate,
+        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "ablate": run_ablate, "misregister": run_misregister,
                 "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
@@ -149,7 +164,7 @@ def run_train(options):
     from colorlib import experiments
     path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
                                     options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save,
-                                    changes=read_changes(options.method, options.size, options.set))
+                                    changes=read_changes(options.method, options.size, options.set), misregister=options.misregister)
     if path is not None:
         print(path)
 
@@ -191,7 +206,7 @@ def run_evaluate(options):
         print(experiments.summary_table(summaries, protocols.SCGAN_METRICS))
         return
     summaries = experiments.evaluate_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
-                                            write=not options.dry_run)
+                                            write=not options.dry_run, split=options.split)
     print(experiments.summary_table({row or options.method: summary for row, summary in summaries.items()}))
 
 
@@ -204,6 +219,15 @@ def run_ablate(options):
     print(ablations.table(options.method, options.size, options.data))
 
 
+def run_misregister(options):
+    from colorlib import experiments, misregistration_curves, train
+    size = options.size or train.size()
+    for line in misregistration_curves.run(options.methods or misregistration_curves.METHODS, options.kinds or misregistration_curves.KINDS, size, options.seeds,
+                                           options.data, options.device, options.precision, options.run, options.limit):
+        print(line, flush=True)
+    print(misregistration_curves.table(size, f"{experiments.data_name(options.data)} val"))
+
+
 def run_reproduce(options):
     from colorlib import reproduction
     for line in reproduction.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device, photos=options.photos):
@@ -213,7 +237,9 @@ def run_reproduce(options):
 def run_data(options):
     from colorlib import data
     names = {name.lower() for name in data.TORCHVISION_SETS}
-    if options.path == "scenes":
+    if options.vcip_like:
+        print(f"{options.vcip_like}: {data.build_vcip_like(options.path, options.vcip_like):,} pairs")
+    elif options.path == "scenes":
         print(data.describe(data.SceneSet(200)))
     elif options.path.lower() in names and not Path(options.path).exists():
         print(data.describe(data.torchvision_set(options.path)))

@@ -2,7 +2,7 @@
 
 A paper's file lists what is worth changing in `TRAINING_ABLATIONS`: {row: {field of Config: value}}, the first row the method as it is. Measured on procedural
 scenes, whose objects have exact masks: the colour error on the object and beside it, and whether the two are kept apart; methods that take colours from a
-reference with related and unrelated ones. On photographs, what needs no mask.
+reference with related and unrelated ones; methods that see infrared by the angular error. On photographs, what needs no mask.
 """
 import re
 from pathlib import Path
@@ -12,7 +12,9 @@ import numpy as np
 from colorlib import caption_scores, experiments, failures, images, lab, metrics, reference_scores, results, train, zoo
 
 METRICS = {"psnr": ("PSNR", 2), "object_error": ("ab error, object", 2), "ground_error": ("ab error, ground", 2), "kept_apart": ("kept apart", 2),
+           "ssim": ("SSIM", 3), "ae": ("AE °", 2),                                                                         # of methods that see infrared
            "colorfulness": ("colourfulness", 1)}
+INFRARED_METRICS = ("psnr", "ssim", "ae", "colorfulness")
 COLOR_METRICS = {"acc@1": ("acc@1 %", 1), "acc@1 told": ("acc@1 %, told", 1), "acc@5 told": ("acc@5 %, told", 1)}      # of methods that choose among colours
 REFERENCE_METRICS = {"his": ("HIS", 3), "his unrelated": ("HIS, unrelated", 3), "gate": ("gate", 2), "gate unrelated": ("gate, unrelated", 2),
                      "match_accuracy": ("matches on the object %", 1)}                                                     # of methods that take a reference
@@ -48,12 +50,16 @@ def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, 
 def measure(method, model, count=PICTURES, spec="scenes"):
     """{metric: mean} of a model on pictures it was not trained on. object_error, ground_error: root mean squared ab distance in CIE units inside and
     outside the main object's mask; kept_apart: see `failures.object_intervention`; acc@k: see `caption_scores`, for methods that choose among colours; of
-    methods that take a reference: see `measure_references`. What needs masks is left out where there are none."""
+    methods that take a reference: see `measure_references`; of methods that see infrared: INFRARED_METRICS. What needs masks is left out where there are
+    none."""
     if "reference" in method.conditions:
         return measure_references(method, model, count, spec)
+    if method.sees == "infrared":
+        return measure_infrared(method, model, count, spec)
     reads = not experiments.is_scenes(spec) and experiments.reads_captions(method)                        # scenes have captions anyway
     dataset = experiments.open_dataset(spec, model.config.image_size, split="val", limit=count, captions=reads)
-    columns = {key: [] for key in METRICS if "mask" in dataset[0] or key in ("psnr", "colorfulness")}
+    wanted = ("psnr", "object_error", "ground_error", "kept_apart", "colorfulness") if "mask" in dataset[0] else ("psnr", "colorfulness")
+    columns = {key: [] for key in wanted}
     for i in range(len(dataset)):
         sample = dataset[i]
         true = sample["rgb"].permute(1, 2, 0).numpy()
@@ -80,6 +86,15 @@ def measure_references(method, model, count=PICTURES, spec="scenes"):
     found = reference_scores.measure(method, model, dataset.dataset, pool=dataset.pool)
     related = {key: found["related"][key] for key in ("psnr", "colorfulness", "his", "gate", "match_accuracy") if key in found["related"]}
     return related | {f"{key} unrelated": found["unrelated"][key] for key in ("his", "gate") if key in found["unrelated"]}
+
+
+def measure_infrared(method, model, count=PICTURES, spec="scenes"):
+    """{"n", metric: mean} of INFRARED_METRICS, on scenes or a folder of pairs at the size the network sees; n: a folder may hold fewer than `count`."""
+    side, place = zoo.working_size(model.config), next(model.parameters()).device
+    dataset = experiments.open_test(method, spec, side, count)
+    painted = lambda batch: method.papers.variants(model)[""](experiments.to_device(batch, place))
+    found = metrics.summarize(experiments.evaluate({"": painted}, dataset, side, progress=False, sees=method.sees)[""])
+    return {key: found[key] for key in ("n", *INFRARED_METRICS)}
 
 
 def shown(rows):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import data, images, lab, learned_metrics, metrics, reference_scores, references, results, saliency, train, zoo
+from colorlib import data, images, infrared_floors, infrared_scores, lab, learned_metrics, metrics, reference_scores, references, results, saliency, train, zoo
 from colorlib.data.sources import resize
 from colorlib.progress import track
 from colorlib.simulated_hints import protocol_hints
@@ -15,7 +15,10 @@ COLOR_METRICS = ("acc@1", "acc@5", "acc@1 balanced", "acc@1 chromatic", "acc@1 t
                  "followed", "background change")
 REFERENCE_METRICS = ("psnr", "ssim", "de2000", "his", "his_file", "colorfulness_ratio")      # of methods that take colours from a reference
 REFERENCE_ROWS = {"unrelated reference": "unrelated", "own colours, warped": "self"}         # further rows of theirs: kind of reference
+INFRARED_METRICS = ("psnr", "ssim", "ae", "de2000", "ab_rmse", "colorfulness_ratio")          # of methods that see infrared
+CHALLENGE_METRICS = ("psnr_pooled", "ssim_challenge", "ae_legacy")                           # theirs, too, as the field computes them, see `infrared_scores`
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
+INFRARED_TEST_SIZE = TEST_SIZE | {"class": 256, "paper": 256}      # that of the VCIP 2020 challenge
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
 
@@ -28,7 +31,8 @@ def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", cap
     """A map-style data set from what a person types: "scenes" or, so many of them, "scenes:8000"; a torchvision set ("imagenette", ...), a folder, tar shards;
     or several with + between.
 
-    Photos become squares of `side` pixels, decoded once into the cache. split: "train" or "val"; scenes of the two never share a seed.
+    Photos become squares of `side` pixels, decoded once into the cache. split: "train" or "val" (of infrared pairs also "legacy", see `data.open_pairs`);
+    scenes of the two never share a seed.
     limit: at most that many samples, of each. sees="infrared": the folder holds infrared pairs, see `data.open_pairs`. captions: samples hold captions that
     name a colour, see `data.open_captioned`. Raises FileNotFoundError or ValueError with what to do.
     """
@@ -52,16 +56,26 @@ def is_scenes(spec):
     return str(spec).partition(":")[0] == "scenes" and "+" not in str(spec)
 
 
+def data_name(spec):
+    """A data set's name in results: the last part of its path, with "pseudo:" in front where infrared is made up, wherever the folder lies."""
+    return ("pseudo:" if "pseudo:" in str(spec) else "") + Path(str(spec)).name.removeprefix("pseudo:")
+
+
 def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=None, device="auto", devices="auto", precision=None, compile=False,
-                 workers=0, seed=None, progress=None, save=None, changes=None):
+                 workers=0, seed=None, progress=None, save=None, changes=None, misregister=None):
     """Train a method and save its weights; returns the weights file's path (None in the helping processes of a parallel run).
 
     size: smoke, class or paper (default: COLORLIB_SIZE). spec: see `open_dataset` (default: scenes at smoke size, Imagenette otherwise). changes: {field
-    of the paper's Config: value}, for ablations.
+    of the paper's Config: value}, for ablations. misregister: how the infrared pairs trained on are moved against each other, such as "shift:4", see
+    `data.Misregistered`.
     run: folder for log and checkpoints (default `runs/<name>-<size>`); an interrupted run goes on from there. save: where the weights go (default: into run).
+    Raises ValueError for misregister with a method that does not see infrared.
     """
     size = size or train.size()
     method = zoo.get(name)
+    if misregister is not None and method.sees != "infrared":
+        raise ValueError(f"{name} sees no infrared, so there is nothing to misregister: leave it out.")
+    moved = data.parse_misregistration(misregister) if misregister is not None else None
     asked = {"steps": steps, "batch_size": batch_size, "seed": seed}
     paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
     config = replace(method.presets[size], **changes)
@@ -70,18 +84,20 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
                            captions=reads_captions(method))
     if hasattr(paper, "prepare_data"):
         dataset = paper.prepare_data(dataset, config)
+    if moved:
+        dataset = data.Misregistered(dataset, *moved, seed=config.seed)
     crop = None if is_scenes(spec) else config.image_size
     run = Path(run or f"runs/{name}-{size}")
     fabric = train.make_fabric(device, devices, precision)
     fabric.launch()
     step = paper.make_step(config, fabric, dataset, run, progress, compile)
     log = train.fit(step, dataset, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=config.seed, crop=crop, run=run,
-                    tag=results.config_hash(config), workers=workers, progress=progress)
+                    tag=" ".join(filter(None, (results.config_hash(config), misregister))), workers=workers, progress=progress)
     path = Path(save or run / f"{name}-{size}.safetensors")
     if fabric.is_global_zero:
-        info = {"size": size, "data": Path(str(spec)).name, "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
+        info = {"size": size, "data": data_name(spec), "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
                 "batch": config.batch_size, "seed": config.seed, "minutes": round(train.minutes(run), 1),
-                "notes": getattr(step, "notes", "")} | results.provenance() | {"log": thin(log)}
+                "notes": getattr(step, "notes", "")} | ({"misregister": misregister} if moved else {}) | results.provenance() | {"log": thin(log)}
         zoo.save_weights(step.result(), name, path, info)
     fabric.barrier()
     return path if fabric.is_global_zero else None
@@ -127,17 +143,18 @@ def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005, cap
     return {"hint_ab": hint_ab, "hint_mask": hint_mask}
 
 
-def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda samples: {}, sees="grey"):
+def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda samples: {}, sees="grey", floors=None):
     """Score {row name: function of {"L": (N, 1, h, w), ...} -> ab (N, 2, h', w')} on square colour pictures of one size.
 
     conditions: function of a list of samples -> what the methods get beside L. sees="infrared": functions of {"nir": (N, 1, h, w)
-    in [0, 1]} -> rgb (N, 3, h', w') in [0, 1], on pairs.
+    in [0, 1]} -> rgb (N, 3, h', w') in [0, 1], on pairs. floors: rows of infrared that work at full size and may look at the truth, see `infrared_floors`.
 
     Each picture goes the way a person's picture goes: L at full size, ab at the working size, `images.merge_chroma`. Returns
-    {row name: {metric: (n,) float64}}, LPIPS among them where its weights are at hand and, where methods get a reference, HIS in both protocols.
-    The order is shuffled, so that a batch mixes classes.
+    {row name: {metric: (n,) float64}}, LPIPS among them where its weights are at hand, where methods get a reference, HIS in both protocols, and of infrared
+    `infrared_scores.score_pictures`. The order is shuffled, so that a batch mixes classes.
     """
-    scores = {name: [] for name in colorizers}
+    floors = floors or {}
+    scores = {name: [] for name in (*floors, *colorizers)}
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).split(batch_size)
     with_lpips = learned_metrics.lpips_available()
     for chosen in track(order, progress):
@@ -150,11 +167,14 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
             full, merge = lab.rgb_to_lab(true)[:, 0].numpy(), images.merge_chroma                                 # (N, H, W)
             batch = {"L": torch.cat([images.model_input(one, working_size) for one in full])} \
                 | conditions(samples)
+        score = lambda pred: metrics.evaluate_pictures(pred, true) | ({"lpips": learned_metrics.lpips(pred, true)} if with_lpips else {}) \
+            | (infrared_scores.score_pictures(pred, true) if sees == "infrared" else {})
+        for name, floor in floors.items():
+            scores[name].append(score(floor(nir, true.float() / 255).mul(255).round().byte()))
         for name, colorizer in colorizers.items():
             painted = colorizer(batch).float().cpu().numpy()
             pred = torch.from_numpy(np.stack([merge(one, small) for one, small in zip(full, painted)])).permute(0, 3, 1, 2)
-            scores[name].append(metrics.evaluate_pictures(pred, true) | ({"lpips": learned_metrics.lpips(pred, true)} if with_lpips else {})
-                                | (score_reference(painted, pred, batch["reference"]) if "reference" in batch else {}))
+            scores[name].append(score(pred) | (score_reference(painted, pred, batch["reference"]) if "reference" in batch else {}))
     return {name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in scores.items()}
 
 
@@ -163,28 +183,30 @@ def score_reference(ab, pred, reference):
     return {"his": reference_scores.his_tensor(torch.as_tensor(ab), reference), "his_file": reference_scores.his_file(pred, reference)}
 
 
-def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None):
+def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None, split="val"):
     """Measure a method, its variants and the trivial rows on a test set, and append the rows to the method's table in `data/results`.
 
-    spec: see `open_dataset`; its "val" split is used. Returns {row name: summary}.
+    spec, split: see `open_dataset`. Returns {row name: summary}.
     """
     size = size or train.size()
     method = zoo.get(name)
     given, model = model is not None, model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or default_data(method, size)
     working_size = zoo.working_size(model.config)
-    side = working_size if is_scenes(spec) else TEST_SIZE[size]
-    dataset = open_test(method, spec, side, limit)
-    shared = columns_of_test(size, spec, dataset) | {"n": len(dataset)}
+    is_infrared = method.sees == "infrared"
+    side = working_size if is_scenes(spec) else (INFRARED_TEST_SIZE if is_infrared else TEST_SIZE)[size]
+    dataset = open_test(method, spec, side, limit, split)
+    shared = columns_of_test(size, spec, dataset, split) | {"n": len(dataset)}
     known = {row["method"]: row for row in results.latest(method.results, **shared) if row["method"] in results.TRIVIAL and not row["variant"]}
-    first = "infrared copied" if method.sees == "infrared" else "grey"
-    colorizers, place = {} if first in known else trivial_colorizers(spec, side, method.sees), next(model.parameters()).device
+    first = "infrared copied" if is_infrared else "grey"
+    trivial, place = {} if first in known else trivial_colorizers(spec, side, method.sees), next(model.parameters()).device
+    colorizers, floors = ({}, trivial) if is_infrared else (trivial, {})
     for variant, colorizer in method.papers.variants(model).items():
         colorizers[variant] = lambda batch, colorizer=colorizer: colorizer(to_device(batch, place))
     conditions = lambda samples: conditions_of(method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], working_size,
                                                captions=[one.get("caption", "") for one in samples],
                                                references=[one.get("reference") for one in samples])
-    scores = evaluate(colorizers, dataset, working_size, progress=progress, sees=method.sees, conditions=conditions)
+    scores = evaluate(colorizers, dataset, working_size, progress=progress, sees=method.sees, conditions=conditions, floors=floors)
     if "reference" in method.conditions:
         scores |= {} if first in known else {"truth": score_truth(dataset)}
         for row, kind in REFERENCE_ROWS.items():
@@ -195,7 +217,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
         for row, columns in score_colors(method, model, dataset, spec, working_size, conditions, progress).items():
             summaries[row] = summaries.get(row, {}) | columns
     if first in known:
-        summaries = {row: known[row] for row in (first, "mean colour", "truth") if row in known} | summaries
+        summaries = {row: known[row] for row in (first, "mean colour", "truth", *infrared_floors.ROWS) if row in known} | summaries
     trained = columns_of_training(model, None if given else weights or zoo.weights_file(name, size))
     if write:
         for row, summary in summaries.items():
@@ -206,9 +228,9 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     return summaries
 
 
-def columns_of_test(size, spec, dataset):
+def columns_of_test(size, spec, dataset, split="val"):
     """What a result row says of the pictures it was measured on."""
-    return {"size": size, "dataset": f"{Path(str(spec)).name} val", "split_hash": results.split_hash(dataset_ids(dataset))}
+    return {"size": size, "dataset": f"{data_name(spec)} {split}", "split_hash": results.split_hash(dataset_ids(dataset))}
 
 
 def columns_of_training(model, weights):
@@ -218,9 +240,14 @@ def columns_of_training(model, weights):
     return columns | ({"notes": source["notes"]} if source.get("notes") else {})
 
 
-def open_test(method, spec, side, limit=None):
-    """The "val" split a method is measured on. Where others of its table read captions, it is measured on their pictures, if there are captions at all.
-    With related references for a method that takes one; they come from the whole split, whatever the limit."""
+def open_test(method, spec, side, limit=None, split="val"):
+    """The split a method is measured on. Where others of its table read captions, it is measured on their pictures, if there are captions at all.
+    With related references for a method that takes one; they come from the whole split, whatever the limit. Raises ValueError for another split than "val"
+    unless the method sees infrared and spec is a folder."""
+    if method.sees == "infrared" and not is_scenes(spec):
+        return open_dataset(spec, side, split=split, limit=limit, sees=method.sees)
+    if split != "val":
+        raise ValueError(f"Only a folder of infrared pairs, for a method that sees infrared, has a split {split}: leave it out for {method.name} on {spec}.")
     if "reference" in method.conditions:
         return references.WithReferences(open_dataset(spec, side, split="val", limit=limit), pool=open_dataset(spec, side, split="val"))
     shared = {other.results for other in zoo.METHODS.values() if "caption" in other.conditions}
@@ -273,33 +300,34 @@ def to_device(batch, device):
 
 
 def trivial_colorizers(spec, side, sees="grey"):
-    """The answers that cost nothing: grey (infrared: copied) and, where the data have a "train" split to take it from, their mean colour."""
-    rows = {"infrared copied": lambda batch: batch["nir"].expand(-1, 3, -1, -1)} if sees == "infrared" else {
-        "grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)}
+    """The answers that cost nothing: grey and, where the data have a "train" split to take it from, their mean colour. For infrared see `infrared_floors`."""
+    rows = {"grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)}
     try:
         known = open_dataset(spec, side, split="train", limit=2000, sees=sees)
     except FileNotFoundError:      # a test folder alone
-        return rows
+        return infrared_floors.floors() if sees == "infrared" else rows
     if sees == "infrared":
-        mean = torch.stack([known[i]["rgb"].float().mean((1, 2)) / 255 for i in range(len(known))]).mean(0)
-        return rows | {"mean colour": lambda batch: mean.view(1, 3, 1, 1).expand(len(batch["nir"]), 3, 1, 1)}
+        return infrared_floors.floors(known)
     mean = mean_ab(known)
     return rows | {"mean colour": lambda batch: mean.view(1, 2, 1, 1).expand(len(batch["L"]), 2, 1, 1)}
 
 
 def table_metrics(name):
     """The metrics of a method's table: METRICS, and LPIPS when some run could measure it; of methods that choose among colours COLOR_METRICS and fewer others,
-    of methods that take a reference REFERENCE_METRICS."""
+    of methods that take a reference REFERENCE_METRICS, of methods that see infrared INFRARED_METRICS."""
     rows = results.read(name)
     measured = lambda metric: any(row.get(metric) is not None for row in rows)
     chosen = (*(metric for metric in COLOR_METRICS if measured(metric) or metric in results.HUMAN), "psnr", "de2000", "colorfulness_ratio")
-    return (*(chosen if measured("acc@1") else REFERENCE_METRICS if measured("his") else METRICS), *filter(measured, ("lpips",)))
+    own = {"acc@1": chosen, "his": REFERENCE_METRICS, "ae": INFRARED_METRICS}
+    return (*next((own[metric] for metric in own if measured(metric)), METRICS), *filter(measured, ("lpips",)))
 
 
 def summary_table(summaries, metric_names=None):
-    """{row name: summary} -> Markdown. metric_names: the columns, by default METRICS and those of COLOR_METRICS and HIS that were measured."""
+    """{row name: summary} -> Markdown. metric_names: the columns, by default METRICS and those of COLOR_METRICS and HIS that were measured; of infrared
+    INFRARED_METRICS and CHALLENGE_METRICS."""
     measured = lambda name: any(name in summary for summary in summaries.values())
-    metric_names = metric_names or (*filter(measured, (*COLOR_METRICS, "his", "his_file")), *METRICS)
+    default = (*INFRARED_METRICS, *CHALLENGE_METRICS) if measured("ae") else (*filter(measured, (*COLOR_METRICS, "his", "his_file")), *METRICS)
+    metric_names = metric_names or default
     heads = {metric: results.METRICS.get(metric, (metric, 2, "")) for metric in metric_names}
     lines = [["row", *(f"{heading} {arrow}".strip() for heading, _, arrow in heads.values())]]
     lines += [[row, *(results.cell(summary.get(metric), decimals) for metric, (_, decimals, _) in heads.items())] for row, summary in summaries.items()]

@@ -22,6 +22,8 @@ from colorlib.reading import READ_FORMATS, SRGB, Picture, open_image, split_chan
 STRIP_PIXELS = 1 << 18       # pixels in work at a time, so that memory does not grow with the picture
 MAX_ASPECT = 4               # longest side of a network's input, in units of `size`
 GUIDE_EPS = 8.0 ** 2         # variance of L below which its edges hardly move colour; from 16 to 128, on 46 photos
+DETAIL_GAIN = 0.6            # share of an infrared picture's detail that a painted one takes, see `merge_picture`
+PLAIN = "bicubic", "bilinear", "nearest"
 GAMUT_STEPS = 8              # halvings that find the gamut's edge: to 1/256 of the chroma, finer than 8 bits show
 JPEG_EXIF_LIMIT = 65533      # bytes in a JPEG segment
 WRITE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
@@ -188,21 +190,29 @@ def merge_chroma(L, ab, method="guided", dtype=np.uint8):
 def merge_picture(guide, rgb, method="guided", dtype=np.uint8):
     """A small painted picture at the size of the one it was painted from, with that one's detail: what `merge_chroma` is where the lightness is
     painted, too, as from infrared. guide: `(H, W)` in [0, 100]; rgb: `(3, h, w)` in [0, 1]. Returns rgb `(H, W, 3)` uint8 or uint16.
+
+    method "guided": bicubic, plus DETAIL_GAIN times what the guide has beyond its own small copy, the same for red, green and blue; or the plain "bicubic",
+    "bilinear", "nearest". A slope for each place, as `merge_chroma` takes, is no help where the lightness is a guess. Measured on 36 pairs of 256 px that
+    were not trained on, painted at 128 px by a U-Net / the truth shrunk to 128 px (PSNR in dB, SSIM): bicubic 16.62, 0.518 / 30.53, 0.830; slopes 16.64,
+    0.528 / 31.21, 0.847; gain 0.6 16.70, 0.570 / 31.10, 0.849; gain 1 16.69, 0.573 / 30.40, 0.822.
     """
     rgb = torch.as_tensor(rgb).detach().cpu().float()
     if guide.ndim != 2 or rgb.ndim != 3 or len(rgb) != 3 or 0 in rgb.shape or not rgb.isfinite().all():
         raise ValueError(f"merge_picture needs a guide (H, W) and finite rgb (3, h, w): got {guide.shape} and {tuple(rgb.shape)}.")
-    guide = _as_tensor(guide)
-    large = np.empty((*guide.shape, 3), dtype)
-    for rows, full in _enlarge(guide, rgb, method):
-        large[rows] = full.clamp(0, 1).mul(np.iinfo(dtype).max).round().permute(1, 2, 0)
+    if method not in ("guided", *PLAIN):
+        raise ValueError(f"method is {method!r}: choose guided, {', '.join(PLAIN[:-1])} or {PLAIN[-1]}.")
+    guide, large = _as_tensor(guide), np.empty((*guide.shape, 3), dtype)
+    detail = DETAIL_GAIN / 100 * guide if method == "guided" else torch.zeros(()).expand_as(guide)
+    small = F.interpolate(detail[None, None], size=rgb.shape[1:], mode="bilinear", antialias=True)[0]
+    for rows, full in _enlarge(guide, rgb - small, "bicubic" if method == "guided" else method):
+        large[rows] = (full + detail[rows]).clamp(0, 1).mul(np.iinfo(dtype).max).round().permute(1, 2, 0)
     return large
 
 
 def _enlarge(L, planes, method):
     """Yield (rows, `(C, rows, W)`) of planes `(C, h, w)` at the size of L `(H, W)`; "guided" adds detail of L, see `merge_chroma`."""
-    if method not in ("guided", "bicubic", "bilinear", "nearest"):
-        raise ValueError(f"method is {method!r}: choose guided, bicubic, bilinear or nearest.")
+    if method not in ("guided", *PLAIN):
+        raise ValueError(f"method is {method!r}: choose guided, {', '.join(PLAIN[:-1])} or {PLAIN[-1]}.")
     mode, count = "bicubic" if method == "guided" else method, len(planes)
     center = (planes.amax((1, 2), keepdim=True) + planes.amin((1, 2), keepdim=True)) / 2      # so that constant planes stay exactly constant
     planes = planes - center

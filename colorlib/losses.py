@@ -3,27 +3,33 @@ histograms, smoothness."""
 import torch
 import torch.nn.functional as F
 
-GAN_KINDS = ("wgan_gp", "wgan", "lsgan")
+GAN_KINDS = ("wgan_gp", "wgan", "lsgan", "bce")
+WINDOW, WINDOW_SIGMA, C1, C2 = 11, 1.5, 0.01 ** 2, 0.03 ** 2       # of the structural similarity, Wang et al. 2004
 
 
 def critic_loss(real, fake, kind):
     """What a discriminator minimises, without the gradient penalty. Raises ValueError for an unknown kind.
 
     "wgan", "wgan_gp": mean fake - mean real (Arjovsky et al. 2017). "lsgan": half the mean squared distance to 1 and 0 (Mao et al. 2017).
+    "bce": half the sum of the two binary cross-entropies (Goodfellow et al. 2014; the half as in Isola et al. 2017, section 3.3).
     """
     if kind in ("wgan", "wgan_gp"):
         return fake.mean() - real.mean()
     if kind == "lsgan":
         return 0.5 * (F.mse_loss(real, torch.ones_like(real)) + F.mse_loss(fake, torch.zeros_like(fake)))
+    if kind == "bce":
+        return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
     raise ValueError(f"The GAN kind is {kind!r}: choose one of {', '.join(GAN_KINDS)}.")
 
 
 def generator_loss(fake, kind):
-    """What the generator minimises: - mean score (WGAN), or the mean squared distance of the scores to 1 (LSGAN)."""
+    """What the generator minimises: - mean score (WGAN), the mean squared distance of the scores to 1 (LSGAN), or - mean log sigmoid(score) (BCE)."""
     if kind in ("wgan", "wgan_gp"):
         return -fake.mean()
     if kind == "lsgan":
         return F.mse_loss(fake, torch.ones_like(fake))
+    if kind == "bce":
+        return F.softplus(-fake).mean()
     raise ValueError(f"The GAN kind is {kind!r}: choose one of {', '.join(GAN_KINDS)}.")
 
 
@@ -74,3 +80,17 @@ def chi_square(h, r, eps=2.2204e-16):
 def squared_variation(x):
     """Squared total variation of maps `(N, C, H, W)`: twice the sum of the mean squared differences of vertical and of horizontal neighbours."""
     return 2 * (x.diff(dim=-2).square().mean() + x.diff(dim=-1).square().mean())
+
+
+def mean_ssim(pred, true):
+    """Structural similarity of `(N, C, H, W)` in [0, 1], mean over all pixels and maps; zeros outside the picture."""
+    axis = torch.arange(WINDOW, device=pred.device, dtype=pred.dtype) - WINDOW // 2
+    window = (-axis.square() / (2 * WINDOW_SIGMA ** 2)).exp()
+    window = (window / window.sum()).expand(pred.shape[1], 1, 1, -1)
+
+    def blur(x):
+        x = F.conv2d(x, window, padding=(0, WINDOW // 2), groups=x.shape[1])
+        return F.conv2d(x, window.transpose(2, 3), padding=(WINDOW // 2, 0), groups=x.shape[1])
+    mean_p, mean_t = blur(pred), blur(true)
+    var_p, var_t, cov = blur(pred * pred) - mean_p ** 2, blur(true * true) - mean_t ** 2, blur(pred * true) - mean_p * mean_t
+    return ((2 * mean_p * mean_t + C1) * (2 * cov + C2) / ((mean_p ** 2 + mean_t ** 2 + C1) * (var_p + var_t + C2))).mean()

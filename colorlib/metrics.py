@@ -19,7 +19,8 @@ RANGE_SLACK = 1e-6          # float32 rounding may leave [0, 1] by this much
 WANG_2004 = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0)
 SSIM_VARIANTS = {"standard": (11, WANG_2004), "skimage": (7, dict(data_range=1.0)),      # (window in px, options)
                  "ct2": (7, dict(data_range=225)),         # sic, not 255: CT2's released segm/metrics.py
-                 "range2": (7, dict(data_range=2.0))}      # floats in [0, 1] taken to span [-1, 1] by old scikit-image
+                 "range2": (7, dict(data_range=2.0)),      # floats in [0, 1] taken to span [-1, 1] by old scikit-image
+                 "challenge": (7, {})}                     # data_range: max(pred) - min(pred)
 # Huang et al. 2006: hues from .. to in degrees, mean and SD of the saturation viewers find natural, of skin, grass, sky
 NATURAL_HUES = ((25, 70, 0.76, 0.52), (95, 135, 0.81, 0.53), (185, 260, 0.43, 0.22))
 
@@ -38,16 +39,23 @@ def ssim(pred, true, variant="standard"):
 
     "standard": 11 x 11 Gaussian window, sigma 1.5, population covariance, windows inside the picture only, as in the authors' code (torchmetrics adds
     windows over the border). "skimage": scikit-image's defaults, a 7 x 7 box. "ct2": that box on 8-bit values with data_range=225, the slip in CT2's
-    released code. "range2": that box with data_range=2, the slip in SCGAN's evaluation: constants 4 times too large, so mostly higher.
+    released code. "range2": that box with data_range=2, the slip in SCGAN's evaluation: constants 4 times too large, so mostly higher. "challenge": that box in
+    float32 with the range of the answer itself for data_range, as in the scripts around the VCIP 2020 challenge (`test-NIR.py` of MCFNet): the flatter
+    an answer, the lower; NaN where the answer has one value and the truth a window without texture.
     """
     if variant not in SSIM_VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(SSIM_VARIANTS)}, not {variant!r}.")
     window, options = SSIM_VARIANTS[variant]
 
     def score(p, t):
+        changed = options
         if variant == "ct2":
             p, t = np.round(p * 255), np.round(t * 255)
-        return structural_similarity(t, p, channel_axis=-1, **options)
+        elif variant == "challenge":
+            p, t = p.astype(np.float32), t.astype(np.float32)
+            changed = {"data_range": np.ptp(p)}
+        with np.errstate(invalid="ignore"):
+            return structural_similarity(t, p, channel_axis=-1, **changed)
     return score_pairs(score, pred, true, min_size=window)
 
 

@@ -10,6 +10,8 @@ from colorlib.experiments import conditions_of, evaluate_method, open_dataset, t
 from colorlib.files import write_atomic
 
 PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
+MADE_UP_PHOTOS = 3                                          # of them beside the scenes in the figures of methods that see infrared
+MADE_UP = "photo; its infrared is made up"                  # what these are called there
 FROM_UNRELATED = "from the unrelated one"                   # a column in the figures of methods that take a reference
 FIGURE_HINTS = ("icolorit2", 50)                            # in the figures of hint methods
 PHOTO_CAPTIONS = {                                          # in the figures of methods that read; written by us
@@ -45,7 +47,11 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photo
         if hasattr(method.papers, "match"):
             from colorlib import reference_figures      # here, because it is built on this module
             yield from (f"{method.name}: {figure} {found}" for figure, found in reference_figures.draw(method, model, size))
-        table = results.table(method.results, table_metrics(method.results), size=size)
+        if method.sees == "infrared":
+            from colorlib import infrared_figures      # here, because it is built on this module
+            yield from (f"{method.name}: {figure} {found}" for figure, found in infrared_figures.draw(method, model, size))
+        # what is published of infrared has other pictures and another protocol: `infrared_scores` has the tables that show both
+        table = results.table(method.results, table_metrics(method.results), size=size, published=method.sees != "infrared")
         yield f"{method.name}: table {write_table(method, size, table)}"
         from colorlib import protocols      # here, because it is built on this module
         if method.module in protocols.PROTOCOLS and method.sees == "grey":
@@ -77,7 +83,8 @@ def write_table(method, size, table):
 def draw_results(method, model, painted, name):
     """The figure every paper shares, from `paint_photos`: grey, the reference where there is one, each variant, truth. Returns the file written."""
     wide = [column for column in ("reference", "unrelated reference", FROM_UNRELATED) if column in painted[0]]
-    return save_grid(name, painted, columns=["input", *wide[:1], *method.papers.variants(model), *wide[1:], "target"], titles={"": "painted"})
+    return save_grid(name, painted, columns=["input", *wide[:1], *method.papers.variants(model), *wide[1:], "target"], titles={"": "painted"},
+                     row_titles=[row["title"] for row in painted] if "title" in painted[0] else None)
 
 
 def draw_banner(method, model, painted, name):
@@ -86,11 +93,11 @@ def draw_banner(method, model, painted, name):
     shown = {title: key for title, key in shown.items() if key in painted[0]}
     rows = [{str(i): row[key] for i, row in enumerate(painted)} for key in shown.values()]
     columns = [str(i) for i in range(len(painted))]
-    return save_grid(name, rows, columns=columns, titles=dict.fromkeys(columns, ""), row_titles=list(shown))
+    return save_grid(name, rows, columns=columns, titles={str(i): row.get("title", "") for i, row in enumerate(painted)}, row_titles=list(shown))
 
 
 def paint_photos(method, model, side=224):
-    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares; for infrared, of procedural scenes.
+    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares; for infrared, see `paint_scenes`.
 
     For a method that takes a reference also "reference", the photograph itself, warped (these photographs have no class that another could share),
     "unrelated reference", the next photograph, and what the first variant paints from that.
@@ -121,14 +128,17 @@ def paint_photos(method, model, side=224):
 
 
 def paint_scenes(method, model, side):
-    """What `paint_photos` gives, from scenes of the "val" split in infrared."""
+    """What `paint_photos` gives, from scenes of the "val" split in infrared and from photographs whose infrared `data.pseudo_nir` made up; "title" says
+    which, for nobody is to take the second kind for a test."""
     dataset = open_dataset("scenes", side, split="val", limit=PHOTOS)
-    samples = [dataset[i] for i in range(PHOTOS)]
-    batch = {"nir": torch.cat([images.shrink(one["nir"].float() / 255, zoo.working_size(model.config)) for one in samples]).to(next(model.parameters()).device)}
-    rows = [{"input": one["nir"][0].numpy(), "target": one["rgb"].permute(1, 2, 0).numpy()} for one in samples]
+    rows = [{"title": "scene", "input": one["nir"][0].numpy(), "target": one["rgb"].permute(1, 2, 0).numpy()} for one in (dataset[i] for i in range(PHOTOS))]
+    photos = [resize(rgb, side) for _, rgb in data.sample_photos(MADE_UP_PHOTOS)]
+    rows += [{"title": MADE_UP, "input": data.pseudo_nir(rgb), "target": rgb} for rgb in photos]
+    nir = [torch.from_numpy(row["input"].astype(np.float32) / 255)[None] for row in rows]                # (1, H, W) each
+    batch = {"nir": torch.cat([images.shrink(one, zoo.working_size(model.config)) for one in nir]).to(next(model.parameters()).device)}
     for variant, colorizer in method.papers.variants(model).items():
-        for row, one, rgb in zip(rows, samples, colorizer(batch).float().cpu().numpy()):
-            row[variant] = images.merge_picture(one["nir"][0].numpy() / 2.55, rgb)
+        for row, rgb in zip(rows, colorizer(batch).float().cpu().numpy()):
+            row[variant] = images.merge_picture(row["input"] / np.float32(2.55), rgb)
     return rows
 
 

@@ -23,10 +23,11 @@ from colorlib.files import write_atomic
 
 COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
            "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
-TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge"}
+TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge", "misregister"}
 PUBLISHED_COLUMNS = ("system", "metric", "split", "value", "source")
 SIZES = ("smoke", "class", "paper")                        # later wins when one method ran at several
-TRIVIAL = ("grey", "infrared copied", "mean colour", "constant bin", "levin", "oracle luminance", "Bayes ceiling", "Bayes ceiling, told the caption", "truth")    # what a table opens with
+TRIVIAL = ("grey", "infrared copied", "mean colour", "cubic fit", "constant bin", "levin", "oracle luminance", "oracle luminance, cubic colour", "Bayes ceiling",
+           "Bayes ceiling, told the caption", "truth")     # what a table opens with
 HUMAN = {"plausibility", "quality", "manipulation", "naturalness", "judged real %"}     # only papers can fill these
 HASH_LENGTH = 12
 LOCK_SECONDS = 60.0
@@ -45,6 +46,7 @@ METRICS = {       # heading, decimals, which way is better
     "auto manipulation": ("manipulation %, automatic", 1, "↑"), "followed": ("colour word followed %", 1, "↑"),
     "background change": ("background change ΔE2000", 2, "↓"), "object change": ("object change ΔE2000", 2, "↑"),
     "judged real %": ("judged real %", 2, "↑"),
+    "ae": ("AE °", 2, "↓"), "ae_legacy": ("AE °, challenge", 2, "↓"), "ssim_challenge": ("SSIM, challenge", 3, "↑"),
     "ssim_range2": ("SSIM, range 2", 3, "↑"), "nrmse": ("NRMSE", 3, "↓"), "cci_ratio": ("CCI 16–20 %", 1, ""), "cni": ("CNI", 3, "↑"),
     "top1": ("top-1 %", 1, "↑"), "top5": ("top-5 %", 1, "↑"), "precision": ("saliency precision %", 1, "↑"),
     "recall": ("saliency recall %", 1, "↑"), "f1": ("saliency F1 %", 1, "↑"),

@@ -70,8 +70,9 @@ HINTS = "04_hint_unet.ipynb"
 SALIENCY = "03_scgan_saliency.ipynb"
 LANGUAGE = "05_language_film_concat.ipynb"
 REFERENCES = "06_gray2colornet.ipynb"
+INFRARED = "07_nir_gans.ipynb"
 TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)", "language": "Manjunatha et al. 2018, Learning to Color from Language, and its trunk",
-          "references": "Colour from a reference picture"}
+          "references": "Colour from a reference picture", "infrared": "Colour from near infrared"}
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
@@ -79,7 +80,8 @@ METHODS = {method.name: method for method in (
     Method("scgan", "Zhao et al. 2021, SCGAN: saliency map-guided colorization (arXiv 2011.11377), settings of November 2020", "scgan", SALIENCY,
            data_licence=IMAGENETTE, table="scgan"),
     Method("scgan_released", "SCGAN, settings of the code's last state", "scgan", SALIENCY, data_licence=IMAGENETTE, table="scgan"),
-    Method("scgan_infrared", "SCGAN, multispectral variant: colour from infrared", "scgan", SALIENCY, data_licence=VCIP, sees="infrared"),
+    Method("scgan_infrared", "SCGAN, multispectral variant: colour from infrared", "scgan", SALIENCY, data_licence=VCIP, table="infrared",
+           sees="infrared"),
     Method("hscau", "Team 6 2022, HSCAU-Net as released (two spatial gates)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
     Method("hscau_named", "HSCAU-Net as named (channel, spatial and hint gate)", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
     Method("unet", "Ronneberger et al. 2015, U-Net (arXiv 1505.04597), HSCAU-Net's trunk without gates", "hscau", HINTS, ("hints",), IMAGENETTE, "hints"),
@@ -99,6 +101,17 @@ METHODS = {method.name: method for method in (
            "references"),
     Method("gray2color_seed", "Gray2ColorNet, settings of a student project's last state", "gray2color", REFERENCES, ("reference",), IMAGENETTE, "references"),
     Method("color2embed", "Zhao et al. 2021, Color2Embed (arXiv 2106.08017)", "color2embed", REFERENCES, ("reference",), IMAGENETTE, "references"),
+    Method("unet_infrared", "U-Net with an L1 loss, pix2pix without its discriminator", "pix2pix", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("pix2pix_infrared", "Isola et al. 2017, pix2pix (arXiv 1611.07004), from infrared", "pix2pix", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("sshape", "Dong et al. 2018, Infrared Image Colorization Using a S-Shape Network", "sshape", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("sshape_refiner", "S-shape network as a survey reads it: EdgeNet paints", "sshape", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("stacked_gan", "Suarez et al. 2018, stacked conditional GAN (a reconstruction)", "stacked_gan", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("triplet_gan", "Suarez et al. 2017, triplet DCGAN (a reconstruction)", "stacked_gan", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("asym_cyclegan", "Sun et al. 2019, asymmetric cycle GAN (a reconstruction)", "asym_cyclegan", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("asym_cyclegan_paired", "Asymmetric cycle GAN, paired and unpaired epochs in turn", "asym_cyclegan", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("cyclegan_infrared", "Zhu et al. 2017, CycleGAN (arXiv 1703.10593), from infrared", "cyclegan", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("nirnet", "colorlib's own infrared network: true pairs and made-up ones", "nirnet", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("unit", "Liu et al. 2017, UNIT (arXiv 1703.00848), from infrared", "unit", INFRARED, (), VCIP, "infrared", "infrared"),
 )}
 
 

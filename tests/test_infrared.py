@@ -1,4 +1,4 @@
-"""Colour from infrared: pairs cut by whole sets, a model that paints lightness, too, from file to file."""
+"""Colour from infrared: pairs that share no photo, a model that paints lightness, too, from file to file."""
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,7 @@ from PIL import Image
 
 import colorlib
 from colorlib import __main__ as cli
-from colorlib import data, experiments, images, results, zoo
+from colorlib import ablations, data, experiments, images, infrared_floors, reproduction, results, zoo
 from colorlib.data.infrared import set_of
 from colorlib.papers import scgan
 
@@ -33,6 +33,8 @@ def workshop(tmp_path, monkeypatch):
     for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
         monkeypatch.setenv(f"COLORLIB_{name}", str(tmp_path / name.lower()))
     write_pairs(tmp_path / "pairs", [f"{place}_{i:04}" for place in ("street", "forest", "field") for i in range(5)])
+    whole = data.SceneSet
+    monkeypatch.setattr(data, "SceneSet", lambda count, **options: whole(min(count, 24), **options))
     torch.manual_seed(0)
     model = scgan.build(TINY)
     torch.nn.init.normal_(model.to_rgb.conv.weight, 0, 0.3)
@@ -55,7 +57,7 @@ def test_sets():
 
 def test_open_pairs(workshop):
     train, val = (data.open_pairs("pairs", 32, split) for split in ("train", "val"))
-    assert len(train) == 10 and len(val) == 5 and len({set_of(one) for one in val.ids}) == 1
+    assert len(train) == 13 and len(val) == 2 and not set(train.ids) & set(val.ids)
     assert train[0]["nir"].shape == (1, 32, 32) and train[0]["rgb"].shape == (3, 32, 32)
     assert len(data.open_pairs("pairs", 32, limit=3)) == 3
     write_pairs(workshop / "marked" / "val", ["x_1"])
@@ -112,8 +114,49 @@ def test_train_evaluate_reproduce(workshop, monkeypatch, capsys):
     assert cli.main(["evaluate", "scgan_infrared", "--size", "smoke", "--data", "pairs", "--weights", "nir.safetensors"]) == 0
     printed = capsys.readouterr().out
     assert "infrared copied" in printed and "mean colour" in printed
-    rows = {row["method"]: row for row in results.read("scgan_infrared")}
-    assert rows["infrared copied"]["psnr"] > 5 and rows["scgan_infrared"]["dataset"] == "pairs val" and rows["scgan_infrared"]["n"] == 5
+    rows = {row["method"]: row for row in results.read("infrared")}
+    assert list(rows) == [*infrared_floors.ROWS, "scgan_infrared"]
+    assert all(row["ae"] is not None and row["ae_legacy"] is not None and row["ssim_challenge"] is not None for row in rows.values())
+    assert rows["oracle luminance"]["psnr"] > rows["infrared copied"]["psnr"]
+    assert rows["infrared copied"]["psnr"] > 5 and rows["scgan_infrared"]["dataset"] == "pairs val" and rows["scgan_infrared"]["n"] == 2
     assert rows["scgan_infrared"]["split_hash"] == results.split_hash(data.open_pairs("pairs", 64, "val").ids)
+    again = experiments.evaluate_method("scgan_infrared", "smoke", "pairs", "nir.safetensors", device="cpu", progress=False)
+    assert list(again) == [*infrared_floors.ROWS, "", "batch statistics"] and len(results.read("infrared")) == len(again) + 2      # the floors were known
     summaries = experiments.evaluate_method("scgan_infrared", "smoke", "scenes", "nir.safetensors", limit=3, device="cpu", write=False)
-    assert set(summaries) == {"infrared copied", "mean colour", "", "batch statistics"}
+    assert list(summaries) == list(again)
+    table = results.table("infrared", experiments.table_metrics("infrared"), size="smoke", published=False)
+    assert "| AE ° ↓ (ours) |" in table and "challenge" not in table and table.index("| cubic fit |") < table.index("| oracle luminance |")
+
+
+def test_the_split_published_numbers_were_measured_on(workshop, monkeypatch, capsys):
+    monkeypatch.setitem(scgan.VARIANTS["scgan_infrared"], "smoke", TINY)
+    write_pairs(workshop / "vcip" / "Validation", [f"validation_{i:04}" for i in range(2)], seed=1)
+    write_pairs(workshop / "vcip" / "Testing", [f"testing_{i:04}" for i in range(1, 4)], seed=2)
+    write_pairs(workshop / "all", [f"country_{i:04}" for i in range(6)], seed=3)
+    for folder, kind in (("NIR", "nir"), ("RGB-Registered", "rgb")):
+        (workshop / "vcip" / folder).mkdir()
+        for path in (workshop / "all").glob(f"*_{kind}.png"):
+            path.rename(workshop / "vcip" / folder / (path.name if kind == "nir" else path.name.replace("rgb", "rgb_reg")))
+    weights = ["--size", "smoke", "--weights", str(zoo.weights_file("scgan_infrared")), "--device", "cpu"]
+    assert cli.main(["evaluate", "scgan_infrared", "--data", "vcip", "--split", "legacy", *weights]) == 0
+    assert cli.main(["evaluate", "scgan_infrared", "--data", "vcip", *weights]) == 0
+    assert "AE °, challenge" in capsys.readouterr().out
+    assert {(row["dataset"], row["n"]) for row in results.read("infrared")} == {("vcip legacy", 3), ("vcip val", 5)}
+    for name, spec, told in (("scgan_infrared", "scenes", "has a split legacy"), ("scgan_infrared", "pairs", "pairs has no legacy split"),
+                             ("levin", "scenes", "for levin")):
+        assert cli.main(["evaluate", name, "--data", spec, "--split", "legacy", *(weights if name != "levin" else weights[:2])]) == 1
+        assert told in capsys.readouterr().err
+
+
+def test_ablations_and_figures(workshop):
+    method, model = zoo.get("scgan_infrared"), zoo.load("scgan_infrared", device="cpu")
+    on_scenes, on_pairs = (ablations.measure(method, model, 3, spec) for spec in ("scenes", "pairs"))
+    assert set(on_scenes) == {"n", *ablations.INFRARED_METRICS} and (on_scenes["n"], on_pairs["n"]) == (3, 2)
+    assert all(0 < summary["ae"] < 90 and 0 < summary["psnr"] < 60 for summary in (on_scenes, on_pairs))
+    assert [heading for heading, _ in ablations.shown([on_scenes]).values()] == ["PSNR", "SSIM", "AE °", "colourfulness"]
+    painted = reproduction.paint_photos(method, model, side=48)
+    assert [row["title"] for row in painted] == ["scene"] * reproduction.PHOTOS + [reproduction.MADE_UP] * reproduction.MADE_UP_PHOTOS
+    assert all(row["input"].shape == (48, 48) and row[""].shape == row["target"].shape == (48, 48, 3) for row in painted)
+    reproduction.draw_results(method, model, painted, "strip")
+    reproduction.draw_banner(method, model, painted, "banner")
+    assert {path.stem for path in (workshop / "figures").iterdir()} == {"strip", "banner"}

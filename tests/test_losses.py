@@ -36,7 +36,7 @@ def test_a_perfect_critic_has_no_loss_and_each_side_pulls_its_way():
 
 @pytest.mark.parametrize("loss", [lambda kind: losses.critic_loss(REAL, FAKE, kind), lambda kind: losses.generator_loss(FAKE, kind)])
 def test_an_unknown_kind_is_named(loss):
-    with pytest.raises(ValueError, match="The GAN kind is 'hinge': choose one of wgan_gp, wgan, lsgan."):
+    with pytest.raises(ValueError, match="The GAN kind is 'hinge': choose one of wgan_gp, wgan, lsgan, bce."):
         loss("hinge")
 
 

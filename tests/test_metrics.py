@@ -76,7 +76,19 @@ def test_nrmse_by_hand():
 
 @pytest.mark.parametrize("variant", metrics.SSIM_VARIANTS)
 def test_ssim_of_identical_pictures_is_one(photos, variant):
-    assert metrics.ssim(photos[1], photos[1], variant).tolist() == pytest.approx([1, 1], abs=1e-12)
+    assert metrics.ssim(photos[1], photos[1], variant).tolist() == pytest.approx([1, 1], abs=1e-6 if variant == "challenge" else 1e-12)      # float32
+
+
+def test_the_challenges_ssim(photos):
+    """The flatter the answer, the smaller its range and with it the constants that forgive; a single value leaves none."""
+    pred, true = (x.movedim(1, -1).numpy() / np.float32(255) for x in photos)
+    theirs = [structural_similarity(t, p, data_range=p.max() - p.min(), channel_axis=-1) for p, t in zip(pred, true)]
+    assert metrics.ssim(*photos, "challenge").tolist() == pytest.approx(theirs, abs=1e-9)
+    faded = photos[0].float() / 255 * 0.3 + 0.4
+    assert (metrics.ssim(faded, photos[1], "challenge") < metrics.ssim(faded, photos[1], "skimage")).all()
+    grey = torch.full((1, 3, 16, 16), 128, dtype=torch.uint8)
+    half = flat((0, 0, 0), (255, 255, 255))
+    assert metrics.ssim(half, grey, "challenge").isfinite().all() and metrics.ssim(grey, half, "challenge").isnan().all()
 
 
 def test_lab_metrics_agree_with_scikit_image(photos):
@@ -385,5 +397,5 @@ def test_bad_pictures_are_refused(pred, message):
 def test_ssim_refuses_small_pictures_and_unknown_variants():
     with pytest.raises(ValueError, match="11 px"):
         metrics.ssim(torch.zeros(1, 3, 10, 30), torch.zeros(1, 3, 10, 30))
-    with pytest.raises(ValueError, match="standard, skimage, ct2, range2"):
+    with pytest.raises(ValueError, match="standard, skimage, ct2, range2, challenge"):
         metrics.ssim(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16), "matlab")

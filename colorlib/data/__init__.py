@@ -13,19 +13,21 @@ import torch
 from colorlib.data.captioned import WithCaptions, colored, join, open_captioned
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips
 from colorlib.data.downloads import download, extract
-from colorlib.data.infrared import open_pairs, split_sets
+from colorlib.data.infrared import build_vcip_like, open_pairs, shared_photos, split_sets
+from colorlib.data.misregistration import Misregistered, parse_misregistration
 from colorlib.data.packing import Packed, Report, cache_folder, pack
 from colorlib.data.pairs import Captioned, Masked, NirPairs, SceneSet, join_groups, split_ids
+from colorlib.data.pseudo_infrared import PseudoInfrared, pseudo_nir
 from colorlib.data.public_sets import NAMES as TORCHVISION_SETS
 from colorlib.data.public_sets import torchvision_set
 from colorlib.results import split_hash
 from colorlib.data.shards import SHARD_SUFFIXES, Shards, write_shards
 from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sample_photos
 
-__all__ = ["Captioned", "Clips", "Masked", "NirPairs", "Packed", "Pictures", "Report", "SceneSet", "Shards", "Source", "WithCaptions",
-           "augment", "batches", "cache_folder", "choose", "collate", "colored", "describe", "download", "extract", "is_gray",
-           "join", "join_groups", "open_captioned", "open_pairs", "open_pictures", "pack", "photo_folder", "sample_photos", "split_ids", "split_sets",
-           "torchvision_set", "write_shards"]
+__all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "SceneSet", "Shards",
+           "Source", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "choose", "collate", "colored", "describe", "download",
+           "extract", "is_gray", "join", "join_groups", "open_captioned", "open_pairs", "open_pictures", "pack", "parse_misregistration", "photo_folder",
+           "pseudo_nir", "sample_photos", "shared_photos", "split_ids", "split_sets", "torchvision_set", "write_shards"]
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
 HELD_OUT = 0.1              # share of an unmarked folder that is its "val" split

@@ -13,6 +13,7 @@ from colorlib.data.packing import pack
 from colorlib.data.sources import PICTURE_SUFFIXES, Source, decode, list_files, to_tensor
 
 TWIN = re.compile(r"(.+)[_-](rgb|nir)([_-]reg)?", re.IGNORECASE)      # stems such as 0001_rgb, 0001_rgb_reg, 0001_nir
+TWIN_FOLDER = re.compile(r"(rgb|nir)([_-]reg(istered)?)?", re.IGNORECASE)      # folders of one kind: NIR, RGB-Registered
 
 
 def split_ids(ids, fraction, seed=0, groups=None):
@@ -57,6 +58,9 @@ class NirPairs(Source):
     """Colour photos and near-infrared photos of the same places: `x_rgb.*` with `x_nir.*`, at any depth. Samples: rgb,
     nir `(1, H, W)`.
 
+    Partners may differ in case and lie in folders named after their kind (`RGB-Registered/x_rgb_reg.png` with
+    `NIR/x_nir.png`, as VCIP2020 has them); an id is the path without these, such as `country/0000` in the EPFL set.
+
     affine: for pairs that are not registered, a JSON file or dict {x: {"matrix_rgb_to_nir_fullsize": 2 x 3, "fullsize":
     [width, height]}} whose matrix takes an RGB pixel (x, y) to its NIR pixel, in pictures of that size; smaller copies
     of the pictures are fine. The NIR photo is then warped onto the RGB one, and `valid` `(1, H, W)` is 1 where it had
@@ -66,15 +70,11 @@ class NirPairs(Source):
 
     def __init__(self, folder, size=None, affine=None, crop="center", drop_gray=True):
         self.folder = Path(folder).expanduser().resolve()
-        found = {"rgb": {}, "nir": {}}
-        for name in list_files(self.folder):
-            path = Path(name)
-            twin = TWIN.fullmatch(path.stem)
-            if twin and path.suffix.lower() in PICTURE_SUFFIXES:
-                found[twin[2].lower()].setdefault(path.with_name(twin[1]).as_posix(), name)
-        rgb, nir = found["rgb"], found["nir"]
-        if not rgb or not nir:
-            raise ValueError(f"{self.folder} holds no pairs: name the pictures x_rgb.png and x_nir.png.")
+        rgb, nir = find_twins(list_files(self.folder))
+        if not rgb.keys() & nir.keys():
+            one = next(iter([*rgb.values(), *nir.values()]), None)
+            raise ValueError(f"{self.folder} holds no pairs{f', only {one} without its partner' if one else ''}: name the "
+                             "pictures x_rgb.png and x_nir.png.")
         self.affine = read_affine(affine)
         self.names = sorted(rgb.keys() & nir.keys())
         self.rejected = [(rgb.get(x) or nir[x], "its partner is missing") for x in sorted(rgb.keys() ^ nir.keys())]
@@ -88,15 +88,42 @@ class NirPairs(Source):
         super().__init__(size, crop, drop_gray, folder=str(self.folder), affine=digest if self.affine else None,
                          rejected=self.rejected)
 
-    def read(self, i):
+    def decode(self, i):
+        """Candidate i as stored: rgb `(H, W, 3)`, nir `(h, w)`, uint8."""
         rgb, nir = (decode(path) for path in self.pairs[i])
-        nir = np.rint(nir.astype(np.float32).mean(-1)).astype(np.uint8) if (nir[..., :1] != nir).any() else nir[..., 0]
+        return rgb, np.rint(nir.astype(np.float32).mean(-1)).astype(np.uint8) if (nir[..., :1] != nir).any() else nir[..., 0]
+
+    def read(self, i):
+        rgb, nir = self.decode(i)
         if self.affine is None:
             nir = match(nir, rgb, self.pairs[i][1].name)
             return {"rgb": self.fit(rgb), "nir": self.fit(nir)}
         nir, valid = align(nir, rgb, **self.affine[Path(self.names[i]).name])
         valid = self.fit(255 * valid) == 255                            # a pixel mixed with the margin is not valid
         return {"rgb": self.fit(rgb), "nir": self.fit(nir), "valid": valid.to(torch.uint8)}
+
+
+def find_twins(names):
+    """File names -> ({id: colour file}, {id: infrared file}). First those of one name in one folder; of the rest, names
+    that differ in case or in a folder named after its kind."""
+    found = {"rgb": {}, "nir": {}}
+    for path in map(Path, names):
+        twin = TWIN.fullmatch(path.stem)
+        if twin and path.suffix.lower() in PICTURE_SUFFIXES:
+            found[twin[2].lower()].setdefault(path.with_name(twin[1]).as_posix(), path.as_posix())
+    rgb, nir = found["rgb"], found["nir"]
+    lonely = {_plain(one).lower(): one for one in sorted(nir.keys() - rgb.keys())}
+    for one in sorted(rgb.keys() - nir.keys()):
+        name = _plain(one)
+        partner = lonely.pop(name.lower(), None)
+        if partner is not None and (name == one or name not in rgb):
+            rgb[name], nir[name] = rgb.pop(one), nir.pop(partner)
+    return rgb, nir
+
+
+def _plain(name):
+    *parents, last = Path(name).parts
+    return "/".join([*(parent for parent in parents if not TWIN_FOLDER.fullmatch(parent)), last])
 
 
 def read_affine(affine):

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import lab, train
+from colorlib.losses import mean_ssim
 from colorlib.simulated_hints import training_hints
 
 CODE_RANGE, CODE_ZERO = 255, 128            # OpenCV's 8-bit Lab: (ab + 128) / 255
@@ -233,23 +234,6 @@ class HintUNet(nn.Module):
 
 
 # ---------------------------------------------------------------- training
-
-WINDOW, WINDOW_SIGMA, C1, C2 = 11, 1.5, 0.01 ** 2, 0.03 ** 2       # Wang et al. 2004
-
-
-def mean_ssim(pred, true):
-    """Structural similarity of `(N, C, H, W)` in [0, 1], mean over all pixels and maps; zeros outside the picture, as the released code has it."""
-    axis = torch.arange(WINDOW, device=pred.device, dtype=pred.dtype) - WINDOW // 2
-    window = (-axis.square() / (2 * WINDOW_SIGMA ** 2)).exp()
-    window = (window / window.sum()).expand(pred.shape[1], 1, 1, -1)
-
-    def blur(x):
-        x = F.conv2d(x, window, padding=(0, WINDOW // 2), groups=x.shape[1])
-        return F.conv2d(x, window.transpose(2, 3), padding=(WINDOW // 2, 0), groups=x.shape[1])
-    mean_p, mean_t = blur(pred), blur(true)
-    var_p, var_t, cov = blur(pred * pred) - mean_p ** 2, blur(true * true) - mean_t ** 2, blur(pred * true) - mean_p * mean_t
-    return ((2 * mean_p * mean_t + C1) * (2 * cov + C2) / ((mean_p ** 2 + mean_t ** 2 + C1) * (var_p + var_t + C2))).mean()
-
 
 def hint_loss(ab, ab_true, config):
     """0.8 L1(ab) + 0.2 (1 - SSIM(Lab)), ab `(N, 2, H, W)` in CIE units, both in OpenCV's code / 255 (`solver.py`).

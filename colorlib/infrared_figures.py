@@ -1,0 +1,183 @@
+"""The figures of methods that see infrared: all of them side by side, what their noise changes, which loss pulls at the picture, scores beside what costs nothing.
+
+Pictures are procedural scenes and scikit-image's photographs, whose infrared is made up: the real pairs come without a licence to print them. Scores are those of
+`data/results`. `draw` makes all figures for `reproduce`.
+"""
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from colorlib import data, experiments, figures, images, infrared_floors, infrared_scores, misregistration_curves, results, train, zoo
+from colorlib.caption_scores import SEED_OF_VAL
+from colorlib.data.sources import resize
+from colorlib.reproduction import save_figure
+from colorlib.scenes import make_scene
+
+SIDE = 128                                  # of the pictures, cut to squares
+SCENES = (2, 11, 16)                        # of the unseen scenes
+PHOTOS = ("coffee", "rocket")               # of scikit-image's
+DRAWS = 16                                  # paintings whose spread is drawn; SHOWN of them are shown
+SHOWN = 3
+UPDATES = 100                               # of the short training whose losses are weighed
+MADE_UP = "photo, made-up infra- red"        # what these are called
+SHORT = {"unet_infrared": "L1 U-Net", "pix2pix_infrared": "pix2 pix", "sshape": "S- shape", "sshape_refiner": "S-sh., refiner", "stacked_gan": "stacked GAN",
+         "triplet_gan": "triplet GAN", "asym_cyclegan": "asym. cycle", "asym_cyclegan_paired": "cycle, paired", "cyclegan_infrared": "Cycle GAN",
+         "unit": "UNIT", "nirnet": "nirnet", "scgan_infrared": "SCGAN", "infrared": "infra- red"}      # what a narrow column is called
+
+
+def draw(method, model, size):
+    """Draw every figure; yield (figure, Path of the file). The one of all methods takes the others' weights of that size, those of scores what was measured,
+    misregistration at the size of its newest row."""
+    save = lambda figure, drawn, scale=1: (figure, save_figure(f"07_{figure}_{size}", drawn, scale))
+    pictures = sample_pictures()
+    if method.name == "stacked_gan":
+        yield save("noise", draw_noise(model, pictures[1:4]))
+        dataset = experiments.open_dataset("scenes", method.presets["smoke"].image_size, limit=200)
+        yield save("gradients", draw_gradients(measure_gradients(method, method.presets["smoke"], dataset)))
+    yield save("methods", draw_methods({one.name: model if one is method else zoo.load(one.name, size=size, device="cpu") for one in with_weights(size, method)},
+                                       pictures))
+    if rows := real_rows(size):
+        yield save("bars", draw_bars(rows))
+    if moved := results.read(misregistration_curves.FILE):
+        yield save("misregistration", misregistration_curves.draw(moved[-1]["size"]))
+
+
+# ---------------------------------------------------------------- pictures
+
+def sample_pictures(side=SIDE):
+    """[(title, nir `(side, side)`, rgb `(side, side, 3)`, both uint8)]: unseen scenes, then photographs whose infrared is made up."""
+    found = [make_scene(SEED_OF_VAL + seed, side) for seed in SCENES]
+    photos = [resize(rgb, side) for name, rgb in data.sample_photos(5) if name in PHOTOS]
+    return [("scene", scene.nir, scene.rgb) for scene in found] + [(MADE_UP, data.pseudo_nir(rgb), rgb) for rgb in photos]
+
+
+def with_weights(size="class", method=None):
+    """The catalogue's methods that see infrared and have weights of a size, and `method`."""
+    return [one for one in zoo.METHODS.values() if one.sees == "infrared" and (one is method or zoo.weights_file(one.name, size).exists())]
+
+
+def network_input(model, nir):
+    """`(H, W)` uint8 -> {"nir": `(1, 1, h, w)` in [0, 1]} as the model sees it."""
+    small = images.shrink(torch.from_numpy(nir.astype(np.float32) / 255)[None], zoo.working_size(model.config))
+    return {"nir": small.to(next(model.parameters()).device)}
+
+
+def paint(method, model, nir):
+    """Colour `(H, W)` uint8 the way `zoo.colorize` does: `(H, W, 3)` uint8."""
+    return images.merge_picture(nir / np.float32(2.55), method.papers.colorize(model, network_input(model, nir))[0])
+
+
+def draw_methods(models, pictures):
+    """{method: model}, `sample_pictures` as a Figure: a row a picture, a column a method."""
+    rows = [{"infrared": nir} | {name: paint(zoo.get(name), model, nir) for name, model in models.items()} | {"truth": rgb} for _, nir, rgb in pictures]
+    return figures.grid(rows, ["infrared", *models, "truth"], titles=SHORT, row_titles=[title for title, *_ in pictures])
+
+
+def draw_constants(models, levels=12):
+    """{method: model} as a Figure: what each paints from infrared of one level, dark to bright; the first row is the infrared. Each field is painted alone."""
+    steps = [np.full((32, 32), level, np.uint8) for level in np.linspace(0, 255, levels).round()]
+    middle = lambda picture: picture[8:24, 8:24]      # borders are special to a convolution
+    rows = [{str(i): middle(step) for i, step in enumerate(steps)}]
+    rows += [{str(i): middle(paint(zoo.get(name), model, step)) for i, step in enumerate(steps)} for name, model in models.items()]
+    return figures.grid(rows, titles=dict.fromkeys(map(str, range(levels)), ""), row_titles=["nir", *(SHORT.get(name, name) for name in models)])
+
+
+# ---------------------------------------------------------------- noise
+
+def paint_often(model, nir, count=DRAWS, seed=0):
+    """Paintings of one picture `(H, W)` uint8 that differ in their noise alone: `(count, 3, h, w)` in [0, 1], at the network's size."""
+    batch = network_input(model, nir)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        return torch.cat([model.eval()(batch["nir"], noise=True) for _ in range(count)]).cpu()
+
+
+def draw_noise(model, pictures):
+    """`sample_pictures` as a Figure: infrared, painted without noise, some draws, and the standard deviation over DRAWS of them."""
+    drawn = [paint_often(model, nir) for _, nir, _ in pictures]
+    spread = [draws.std(0).mean(0).numpy() for draws in drawn]                                       # (h, w), mean over channels
+    limit = max(one.max() for one in spread)
+    rows = []
+    for (_, nir, rgb), draws, sd in zip(pictures, drawn, spread):
+        row = {"infrared": nir, "no noise": images.merge_picture(nir / np.float32(2.55), model.eval()(**network_input(model, nir), noise=False)[0])}
+        row |= {f"draw {i + 1}": images.merge_picture(nir / np.float32(2.55), one) for i, one in enumerate(draws[:SHOWN])}
+        rows.append(row | {"SD": heat(sd / limit), "truth": rgb})
+    return figures.grid(rows, list(rows[0]), titles={"SD": f"SD, 0 to {limit:.2g}"})
+
+
+def heat(plane):
+    """`(H, W)` in [0, 1] -> `(H, W, 3)` uint8, viridis."""
+    return (plt.get_cmap("viridis")(np.clip(plane, 0, 1))[..., :3] * 255).round().astype(np.uint8)
+
+
+# ---------------------------------------------------------------- which loss pulls
+
+def measure_gradients(method, config, dataset, updates=UPDATES):
+    """How hard each weighted term of the stacked GAN's loss pulls, before and after a short training: {"[0, 1]" or "[0, 255]": {moment: {term: norm}}}.
+
+    The range is that of the values the intensity term compares; networks and pictures are the same for both. See `stacked_gan.gradient_norms`.
+    """
+    paper, fabric = method.papers, train.make_fabric("cpu", 1)
+    step = paper.make_step(replace(config, steps=updates), fabric, dataset)
+    batch = next(data.batches(dataset, config.batch_size, seed=1))
+    found = {"[0, 1]": {}, "[0, 255]": {}}
+    for moment in ("untrained", f"after {updates} updates"):
+        if moment != "untrained":
+            train.fit(step, dataset, steps=updates, batch_size=config.batch_size, fabric=fabric)
+        trained_with = step.config
+        for title, values in zip(found, (1.0, 255.0)):
+            step.config = replace(trained_with, intensity_range=values)
+            found[title][moment] = paper.gradient_norms(step, batch)
+        step.config = trained_with
+    return found
+
+
+def draw_gradients(found):
+    """`measure_gradients` as a Figure: a panel for each range of values, bars on one logarithmic scale."""
+    with plt.rc_context(figures.STYLE):
+        figure, panels = plt.subplots(1, len(found), figsize=(figures.WIDTH, 2.6), sharex=True, sharey=True, layout="constrained")
+        for axes, (title, moments) in zip(panels, found.items()):
+            for i, (moment, norms) in enumerate(moments.items()):
+                axes.barh(np.arange(len(norms)) + 0.38 * i, list(norms.values()), 0.36, color=figures.COLORS[i], label=moment)
+            axes.set(title=f"values in {title}", xscale="log", xlabel="norm of the gradient")
+            axes.grid(False, axis="y")
+        panels[0].set_yticks(np.arange(len(norms)) + 0.38 * (len(moments) - 1) / 2, list(norms))
+        panels[0].invert_yaxis()
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(moments))
+    return figure
+
+
+# ---------------------------------------------------------------- scores
+
+def real_rows(size="class", split="val"):
+    """The newest rows of all methods on one set of real pairs: neither scenes nor made-up infrared. [] where none were measured."""
+    rows = [row for row in results.latest("infrared", size=size) if row.get("ae") is not None and is_real(row["dataset"] or "", split)]
+    return [row for row in rows if row["dataset"] == rows[-1]["dataset"]]
+
+
+def is_real(dataset, split="val"):
+    """Whether a data set's name in results means real pairs of that split."""
+    return dataset.endswith(f" {split}") and not dataset.startswith(("scenes", "pseudo:"))
+
+
+def draw_bars(rows, floors=("infrared copied", "mean colour", "cubic fit", "oracle luminance")):
+    """Rows of one data set as a Figure: bars of AE and SSIM, the best AE on top, with what costs nothing as lines."""
+    trivial = {row["method"]: row for row in rows if row["method"] in infrared_floors.ROWS}
+    rows = sorted((row for row in rows if row["method"] not in trivial), key=lambda row: row["ae"])
+    labels = [infrared_scores.label_of(row) for row in rows]
+    with plt.rc_context(figures.STYLE):
+        figure, panels = plt.subplots(1, 2, figsize=(figures.WIDTH, 1.4 + 0.27 * len(rows)), sharey=True, layout="constrained")
+        for axes, metric in zip(panels, ("ae", "ssim")):
+            heading, decimals, arrow = results.METRICS[metric]
+            axes.barh(labels, [row[metric] for row in rows], color=figures.COLORS[5], height=0.7)
+            for row, label in zip(rows, labels):
+                axes.annotate(f"{row[metric]:.{decimals}f}", (0, label), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+            for i, name in enumerate((name for name in floors if name in trivial), 1):
+                axes.axvline(trivial[name][metric], color=figures.COLORS[i], linestyle=figures.DASHES[i], label=name)
+            axes.set_xlabel(f"{heading} {arrow}")
+            axes.grid(False, axis="y")
+        panels[0].invert_yaxis()
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(trivial))
+    return figure

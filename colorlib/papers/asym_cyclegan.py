@@ -1,0 +1,238 @@
+"""Asymmetric cycle GAN: the way from infrared to colour is hard, the way back easy, so the two networks differ.
+
+Sun, Jung, Fu, Han, "NIR to RGB Domain Translation Using Asymmetric Cycle Generative Adversarial Networks" (IEEE Access 7, 2019). No code is public; known are the
+abstract and a survey's summary: U-Nets both ways, residual blocks only from infrared to colour, a feature-pyramid discriminator for colour and a plain
+convolutional one for infrared, batch norm, a receptive field of 128 x 128, and
+
+    L_GAN(G_AB, D_B) + lambda1 L_GAN(G_BA, D_A) + lambda2 L_rec          (A infrared, B colour)
+
+A reconstruction: every width, depth, rate and lambda here is our choice. L_rec is taken for the usual cycle. It uses no pairs, so pictures need not be
+registered; `pairing="alternating"` (ours, after the recipe in MCFNet's code, which descends from an entry to the VCIP 2020 challenge) first learns from pairs, then
+alternates epochs with and without.
+"""
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from colorlib import losses, train
+from colorlib.blocks import PatchDiscriminator, Pool, ResBlock, at_any_size, constant_then_linear, from_unit, init_normal, pair_of, to_unit
+
+PYRAMID_LEVELS = 4                      # (ours: not stated)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All values are ours: none is stated where the paper could be read."""
+    in_channels: int = 1
+    width: int = 64                     # maps at half size; 2, 4, 8, 8, ... times as many below
+    halvings: int = 5
+    blocks: int = 6                     # residual blocks at the bottom, from infrared to colour
+    back_blocks: int = 0                # the same the other way: none makes it asymmetric
+    pyramid: int = 128                  # maps of the feature pyramid; 0: a plain discriminator for colour, too
+    lambda1: float = 1.0                # of the adversarial loss from colour to infrared
+    lambda2: float = 10.0               # of the reconstruction
+    gan: str = "lsgan"
+    pool: int = 50
+    pairing: str = "unpaired"           # or "alternating": paired epochs, then unpaired and paired in turn
+    pair_weight: float = 60.0           # of the L1 distance to the true infrared picture, twice for the colour one, in paired epochs
+    paired_share: float = 0.5           # of the updates that are paired before the alternation
+    epoch: int = 23                     # updates of an epoch: 363 pairs in batches of 16
+    learning_rate: float = 2e-4         # Adam (0.5, 0.999); constant, then linearly to zero
+    batch_size: int = 16
+    steps: int = 200 * 23
+    image_size: int = 128
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.pairing not in ("unpaired", "alternating"):
+            raise ValueError(f"pairing is {self.pairing!r}: choose unpaired or alternating.")
+
+
+PAPER = Config()
+CLASS = replace(PAPER, width=16, pyramid=32, learning_rate=1e-3, batch_size=8, epoch=40, steps=2_000)
+SMOKE = replace(PAPER, width=8, halvings=4, blocks=2, pyramid=16, learning_rate=2e-3, batch_size=8, epoch=20, steps=160, image_size=64)
+PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
+VARIANTS = {"asym_cyclegan": PRESETS, "asym_cyclegan_paired": {size: replace(config, pairing="alternating") for size, config in PRESETS.items()}}
+TRAINING_ABLATIONS = {"asymmetric": {}, "blocks both ways": {"back_blocks": 6}, "blocks neither way": {"blocks": 0}, "plain discriminators": {"pyramid": 0},
+                      "lambda1 0.5": {"lambda1": 0.5}, "lambda2 5": {"lambda2": 5.0}, "lambda2 20": {"lambda2": 20.0}, "alternating": {"pairing": "alternating"}}
+
+
+# ---------------------------------------------------------------- networks
+
+class UNet(nn.Module):
+    """x_n `(N, channels_in, H, W)` in [-1, 1] -> `(N, channels_out, H, W)` in [-1, 1], residual blocks at the bottom; H and W multiples of 2 ^ halvings."""
+
+    def __init__(self, channels_in, channels_out, blocks, config):
+        super().__init__()
+        width = lambda level: config.width * min(2 ** level, 8)      # of the map with 1 / 2^(level + 1) of the size
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for level in range(config.halvings):
+            first = level == 0
+            layers = [nn.Conv2d(channels_in if first else width(level - 1), width(level), 4, 2, 1, bias=first)]
+            self.down.append(nn.Sequential(*layers, *([] if first else [nn.BatchNorm2d(width(level))]), nn.LeakyReLU(0.2)))
+        deepest = config.halvings - 1
+        self.blocks = nn.Sequential(*(ResBlock(width(deepest), "batch") for _ in range(blocks)))
+        for level in reversed(range(1, config.halvings)):
+            self.up.append(nn.Sequential(nn.ConvTranspose2d(width(level) * (1 if level == deepest else 2), width(level - 1), 4, 2, 1, bias=False),
+                                         nn.BatchNorm2d(width(level - 1)), nn.ReLU()))
+        self.last = nn.ConvTranspose2d(2 * width(0), channels_out, 4, 2, 1)
+        init_normal(self)
+
+    def forward(self, x_n):
+        x, maps = x_n, []
+        for down in self.down:
+            x = down(x)
+            maps.append(x)
+        x = self.blocks(maps.pop())                                                         # (N, 512, H/32, W/32)
+        for up in self.up:
+            x = torch.cat([maps.pop(), up(x)], 1)
+        with torch.autocast(x.device.type, enabled=False):                                  # half precision would show in the colours
+            return torch.tanh(self.last(x.to(self.last.weight.dtype)))
+
+
+class PyramidDiscriminator(nn.Module):
+    """A feature pyramid (Lin et al. 2017) that judges at every level: `(N, 3, H, W)` -> four maps of scores, H/2 to H/16. A score at H/16 sees 78 x 78 pixels;
+    the finer ones are told by the coarser."""
+
+    def __init__(self, config):
+        super().__init__()
+        widths, p = [config.width * 2 ** level for level in range(PYRAMID_LEVELS)], config.pyramid
+        self.bottom_up = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(before, after, 4, 2, 1), *([nn.BatchNorm2d(after)] if level else []), nn.LeakyReLU(0.2))
+            for level, (before, after) in enumerate(zip([3, *widths], widths)))
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, p, 1) for channels in widths)
+        self.smooth = nn.ModuleList(nn.Sequential(nn.Conv2d(p, p, 3, 1, 1), nn.LeakyReLU(0.2), nn.Conv2d(p, 1, 1)) for _ in widths)
+        init_normal(self)
+
+    def forward(self, rgb_n):
+        maps = [rgb_n]
+        for layer in self.bottom_up:
+            maps.append(layer(maps[-1]))
+        scores, above = [], None
+        for x, lateral, smooth in zip(maps[:0:-1], self.lateral[::-1], self.smooth[::-1]):
+            x = lateral(x)
+            above = x if above is None else x + F.interpolate(above, x.shape[-2:], mode="nearest")
+            scores.append(smooth(above))
+        return scores[::-1]
+
+
+class AsymCycleGAN(nn.Module):
+    """Both translators. Called with nir `(N, 1, H, W)` in [0, 1] it gives rgb `(N, 3, H, W)` in [-1, 1]."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.to_rgb, self.to_nir = UNet(config.in_channels, 3, config.blocks, config), UNet(3, config.in_channels, config.back_blocks, config)
+
+    def forward(self, nir, rgb_n=None):
+        """In training, with true rgb_n in [-1, 1]: {"rgb", "nir", "nir again", "rgb again"} in [-1, 1]."""
+        if rgb_n is None:
+            return self.to_rgb(from_unit(nir))
+        rgb, nir = self.to_rgb(from_unit(nir)), self.to_nir(rgb_n)
+        return {"rgb": rgb, "nir": nir, "nir again": self.to_nir(rgb), "rgb again": self.to_rgb(nir)}
+
+
+class Critics(nn.Module):
+    """The discriminators: pictures of both kinds in [-1, 1] -> {"nir": [scores], "rgb": [scores, level by level]}."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.nir = init_normal(PatchDiscriminator(config.in_channels, config.width))
+        self.rgb = PyramidDiscriminator(config) if config.pyramid else init_normal(PatchDiscriminator(3, config.width))
+
+    def forward(self, nir_n, rgb_n):
+        rgb = self.rgb(rgb_n)
+        return {"nir": [self.nir(nir_n).float()], "rgb": [one.float() for one in (rgb if isinstance(rgb, list) else [rgb])]}
+
+
+# ---------------------------------------------------------------- training
+
+def is_paired(update, config):
+    """Whether an update, 0 the first, learns from pairs: until `paired_share` of all, then in every second epoch."""
+    if config.pairing == "unpaired":
+        return False
+    done = update - round(config.paired_share * config.steps)
+    return done < 0 or done // config.epoch % 2 == 1
+
+
+class Step:
+    """One update: both translators, then both discriminators on pictures out of the pools."""
+
+    def __init__(self, config, fabric, compile=False):
+        self.config, self.fabric = config, fabric
+        train.seed_everything(config.seed)
+        model, critics = AsymCycleGAN(config), Critics(config)
+        adam = lambda network: torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999))
+        self.model, self.optimizer = train.prepare(fabric, model, adam(model), compile)
+        self.critics, self.critic_optimizer = train.prepare(fabric, critics, adam(critics), compile)
+        self.schedule, self.critic_schedule = (constant_then_linear(one, config.steps) for one in (self.optimizer, self.critic_optimizer))
+        self.nir_pool, self.rgb_pool = Pool(config.pool), Pool(config.pool)
+
+    def __call__(self, batch):
+        config, (nir, rgb), paired = self.config, pair_of(batch), is_paired(self.schedule.last_epoch, self.config)
+        nir_n, rgb_n = from_unit(nir), from_unit(rgb if paired else rgb.roll(1, 0))      # an unpaired update keeps pairs apart
+        found = self.model(nir, rgb_n)
+        with train.frozen(self.critics):
+            with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
+                scores = self.critics.module(found["nir"], found["rgb"])
+            fool = lambda maps: sum(losses.generator_loss(one, config.gan) for one in maps) / len(maps)
+            terms = {"colour": (1.0, fool(scores["rgb"])), "infrared": (config.lambda1, fool(scores["nir"])),
+                     "cycle": (config.lambda2, F.l1_loss(found["nir again"], nir_n) + F.l1_loss(found["rgb again"], rgb_n))}
+            if paired:
+                terms["pair"] = config.pair_weight, 2 * F.l1_loss(found["rgb"], rgb_n) + F.l1_loss(found["nir"], nir_n)
+            loss = sum(weight * value for weight, value in terms.values())
+            train.update(self.fabric, self.optimizer, loss)
+        self.schedule.step()
+        critic = self.teach_critics(nir_n, rgb_n, self.nir_pool(found["nir"]), self.rgb_pool(found["rgb"]))
+        terms.setdefault("pair", (0.0, torch.zeros_like(loss)))      # so that every row of the log has the same columns
+        return {"loss": loss.detach(), "critic": critic} | {name: value.detach() for name, (_, value) in terms.items()}
+
+    def teach_critics(self, nir_n, rgb_n, fake_nir, fake_rgb):
+        """One update of the discriminators; true and painted pictures in one pass."""
+        scores = self.critics(torch.cat([nir_n, fake_nir]), torch.cat([rgb_n, fake_rgb]))
+        judge = lambda maps: sum(losses.critic_loss(*one.chunk(2), self.config.gan) for one in maps) / len(maps)
+        loss = judge(scores["nir"]) + judge(scores["rgb"])
+        train.update(self.fabric, self.critic_optimizer, loss)
+        self.critic_schedule.step()
+        return loss.detach()
+
+    def result(self):
+        """Both trained translators."""
+        return self.model.module.eval()
+
+
+def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
+    """A `Step` for `config`; pictures of both kinds, pairs for `pairing="alternating"`."""
+    return Step(config, fabric, compile)
+
+
+# ---------------------------------------------------------------- use
+
+def build(config, pretrained=False):
+    """An untrained `AsymCycleGAN`."""
+    return AsymCycleGAN(config)
+
+
+@torch.no_grad()
+def colorize(model, batch):
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]."""
+    return to_unit(at_any_size(model.eval(), batch["nir"], 2 ** (model.config.halvings + 1)))
+
+
+@torch.no_grad()
+def to_infrared(model, rgb):
+    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1]."""
+    return to_unit(at_any_size(model.eval().to_nir, from_unit(rgb), 2 ** (model.config.halvings + 1)))
+
+
+def variants(model):
+    """What the results table compares: {row name: function of a batch -> rgb}."""
+    return {"": lambda batch: colorize(model, batch)}
+
+
+def networks(config):
+    """The parts a parameter table lists."""
+    model, critics = AsymCycleGAN(config), Critics(config)
+    return {"infrared to colour": model.to_rgb, "colour to infrared": model.to_nir, "discriminator, infrared": critics.nir, "discriminator, colour": critics.rgb}

@@ -1,0 +1,198 @@
+"""pix2pix: a U-Net that translates one kind of picture into another, and a discriminator that judges the pair, patch by patch.
+
+Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017, arXiv 1611.07004), written from the paper's sections 3
+and 6. Here from infrared x to colour y:
+
+    min_G max_D  E log D(x, y) + E log(1 - D(x, G(x))) + 100 |y - G(x)|
+
+The only noise is dropout, which stays on when the paper paints; batch norm, too, uses each picture's own statistics there ("as published"). It needs pairs that
+lie exactly on each other. Without the discriminator it is the plain L1 U-Net, `unet_infrared`.
+"""
+import contextlib
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from colorlib import losses, train
+from colorlib.blocks import PatchDiscriminator, at_any_size, constant_then_linear, from_unit, init_normal, pair_of, to_unit
+
+DROPOUT_LAYERS = 3      # of the decoder, from the bottom
+
+
+@dataclass(frozen=True)
+class Config:
+    """Defaults are the paper's; `(ours)` marks what it does not have."""
+    in_channels: int = 1
+    width: int = 64
+    halvings: int = 8                   # 8: to 1 x 1 at 256 px
+    dropout: float = 0.5
+    gan: str = "bce"                    # (ours) "lsgan"; "none": the plain L1 U-Net
+    l1_weight: float = 100.0
+    learning_rate: float = 2e-4         # Adam (0.5, 0.999), both networks
+    one_cycle: bool = False             # (ours) a warm-up and a cosine to zero in place of the constant, then falling rate
+    batch_size: int = 1
+    steps: int = 200 * 363              # 200 epochs, of the VCIP 2020 pairs (ours)
+    image_size: int = 256
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.gan not in ("bce", "lsgan", "none"):
+            raise ValueError(f"gan is {self.gan!r}: choose bce, lsgan or none.")
+
+
+PAPER = Config()
+CLASS = replace(PAPER, width=22, halvings=6, learning_rate=2e-3, one_cycle=True, batch_size=8, steps=4_000, image_size=128)
+SMOKE = replace(PAPER, width=12, halvings=5, learning_rate=2e-3, one_cycle=True, batch_size=8, steps=160, image_size=64)
+PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
+VARIANTS = {"pix2pix_infrared": PRESETS, "unet_infrared": {size: replace(config, gan="none", dropout=0.0) for size, config in PRESETS.items()}}
+
+
+# ---------------------------------------------------------------- networks
+
+class Generator(nn.Module):
+    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [-1, 1]; H and W multiples of 2 ^ halvings. 54.4 million parameters at the paper's width.
+
+    Encoder: 4x4 convolutions of stride 2, maps 64, 128, 256, 512, 512, ...; no norm in the first and at the bottom, where one pixel has no statistics.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        width = lambda level: config.width * min(2 ** level, 8)      # of the map with 1 / 2^(level + 1) of the size
+        deepest = config.halvings - 1
+        self.down, self.up = nn.ModuleList([nn.Conv2d(config.in_channels, width(0), 4, 2, 1, bias=False)]), nn.ModuleList()
+        for level in range(1, config.halvings):
+            layers = [nn.LeakyReLU(0.2), nn.Conv2d(width(level - 1), width(level), 4, 2, 1, bias=False)]
+            self.down.append(nn.Sequential(*layers, *([nn.BatchNorm2d(width(level))] if level < deepest else [])))
+        for level in reversed(range(1, config.halvings)):
+            layers = [nn.ReLU(), nn.ConvTranspose2d(width(level) * (1 if level == deepest else 2), width(level - 1), 4, 2, 1, bias=False),
+                      nn.BatchNorm2d(width(level - 1))]
+            dropped = config.dropout and deepest > level >= deepest - DROPOUT_LAYERS
+            self.up.append(nn.Sequential(*layers, *([nn.Dropout(config.dropout)] if dropped else [])))
+        self.to_rgb = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width(0), 3, 4, 2, 1))
+        init_normal(self)
+
+    def forward(self, nir):
+        maps = [self.down[0](from_unit(nir))]
+        for down in self.down[1:]:
+            maps.append(down(maps[-1]))                                                     # (N, 512, H/256, W/256) at last
+        x = self.up[0](maps.pop())
+        for up in self.up[1:]:
+            x = up(torch.cat([maps.pop(), x], 1))
+        x = torch.cat([maps.pop(), x], 1)
+        with torch.autocast(x.device.type, enabled=False):                                  # half precision would show in the colours
+            return torch.tanh(self.to_rgb(x.to(self.to_rgb[1].weight.dtype)))
+
+
+class Discriminator(nn.Module):
+    """Pairs of nir `(N, C, H, W)` in [0, 1] and rgb `(N, 3, H, W)` in [-1, 1] -> scores of 70 x 70 patches."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.patches = init_normal(PatchDiscriminator(config.in_channels + 3, config.width))
+
+    def forward(self, nir, rgb_n):
+        return self.patches(torch.cat([from_unit(nir), rgb_n], 1)).float()
+
+
+# ---------------------------------------------------------------- training
+
+class Step:
+    """One update: the discriminator on a painted and a true pair, then the generator."""
+
+    def __init__(self, config, fabric, compile=False):
+        self.config, self.fabric = config, fabric
+        train.seed_everything(config.seed)
+        self.model, self.optimizer = train.prepare(fabric, generator := Generator(config), make_adam(generator, config), compile)
+        self.schedule = make_schedule(self.optimizer, config)
+        if config.gan != "none":
+            self.critic, self.critic_optimizer = train.prepare(fabric, critic := Discriminator(config), make_adam(critic, config), compile)
+            self.critic_schedule = make_schedule(self.critic_optimizer, config)
+
+    def __call__(self, batch):
+        config, (nir, true) = self.config, pair_of(batch)
+        true_n = from_unit(true)
+        rgb_n = self.model(nir)
+        found = self.teach_critic(nir, rgb_n.detach(), true_n) if config.gan != "none" else {}
+        with train.frozen(self.critic) if config.gan != "none" else contextlib.nullcontext():
+            l1 = F.l1_loss(rgb_n, true_n)
+            loss = config.l1_weight * l1
+            if config.gan != "none":
+                with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
+                    found["adversarial"] = losses.generator_loss(self.critic.module(nir, rgb_n), config.gan)
+                loss = loss + found["adversarial"]
+            train.update(self.fabric, self.optimizer, loss)
+        self.schedule.step()
+        return {name: value.detach() for name, value in ({"loss": loss, "l1": l1} | found).items()}
+
+    def teach_critic(self, nir, rgb_n, true_n):
+        """One update of the discriminator; both pairs in one pass."""
+        fake, real = self.critic(torch.cat([nir, nir]), torch.cat([rgb_n, true_n])).chunk(2)
+        loss = losses.critic_loss(real, fake, self.config.gan)
+        train.update(self.fabric, self.critic_optimizer, loss)
+        self.critic_schedule.step()
+        return {"critic": loss}
+
+    def result(self):
+        """The trained generator."""
+        return self.model.module.eval()
+
+
+def make_adam(network, config):
+    """Adam (0.5, 0.999), with one_cycle AdamW."""
+    if config.one_cycle:
+        return torch.optim.AdamW(network.parameters(), config.learning_rate, betas=(0.5, 0.999), weight_decay=0.01)
+    return torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999))
+
+
+def make_schedule(optimizer, config):
+    if config.one_cycle:
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15, cycle_momentum=False)
+    return constant_then_linear(optimizer, config.steps)
+
+
+def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
+    """A `Step` for `config`; registered pairs."""
+    return Step(config, fabric, compile)
+
+
+# ---------------------------------------------------------------- use
+
+def build(config, pretrained=False):
+    """An untrained `Generator`."""
+    return Generator(config)
+
+
+@torch.no_grad()
+def colorize(model, batch, as_published=False):
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1].
+
+    as_published: dropout on and every picture normalised by its own statistics, which differs from call to call.
+    """
+    paint = lambda nir: at_any_size(model, nir, 2 ** model.config.halvings)
+    if not as_published:
+        model.eval()
+        return to_unit(paint(batch["nir"]))
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    try:
+        model.train()
+        for norm in norms:
+            norm.momentum = 0.0      # the averages of the training stay
+        return to_unit(torch.cat([paint(one[None]) for one in batch["nir"]]))
+    finally:
+        for norm in norms:
+            norm.momentum = 0.1
+        model.eval()
+
+
+def variants(model):
+    """What the results table compares: {row name: function of a batch -> rgb}."""
+    rows = {"": lambda batch: colorize(model, batch)}
+    return rows | ({"as published": lambda batch: colorize(model, batch, as_published=True)} if model.config.dropout else {})
+
+
+def networks(config):
+    """The parts a parameter table lists."""
+    return {"generator": Generator(config)} | ({"discriminator": Discriminator(config)} if config.gan != "none" else {})
