@@ -1,14 +1,13 @@
-"""colorlib's own infrared network: a residual U-Net, trained on pairs and on photographs that have no infrared twin.
+"""colorlib's own infrared network: the asymmetric cycle's two U-Nets, trained on pairs and on photographs that have no infrared twin.
 
-Of ours, no paper's. A small second network learns the easy way, colour to infrared, from the same pairs; it makes an infrared twin for any photograph, and from
-such made-up pairs the painter learns what the few true ones do not show. This is back-translation (Sennrich et al. 2016), the half of a cycle that is easy to
-learn. True pairs stay in every update. The painter minimises
+Of ours, no paper's. The way from colour to infrared is the easy one, so a small network learns it from the true pairs; it then makes an infrared twin for any
+photograph, and from such made-up pairs the painter learns what the few true ones do not show. This is back-translation (Sennrich et al. 2016), the half of a
+cycle that is easy to learn. True pairs stay in every update. The painter minimises
 
     |y' - y| + ssim_weight (1 - SSIM) + angle_weight (1 - cos angle(y', y))
 
-as the pictures are judged by error, structure and angle. It runs at any size and averages what it paints from a picture and from its mirror image.
+as pictures are judged by error, structure and angle. It paints a picture and its mirror image and averages the two.
 """
-import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,22 +15,26 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import data, losses, train
-from colorlib.blocks import at_any_size, from_unit, pair_of
+from colorlib.blocks import at_any_size, from_unit, pair_of, to_unit
+from colorlib.papers.asym_cyclegan import UNet
 
 
 @dataclass(frozen=True)
 class Config:
     """All values are ours; "class" is the shipped size."""
     in_channels: int = 1
-    widths: tuple = (128, 224, 320, 448, 448)           # maps at 1/2, 1/4, ... 1/32 of the size
-    back_widths: tuple = (48, 96, 128)                  # the same of the network that paints infrared
+    width: int = 64                     # maps at half size; 2, 4, 8, 8, ... times as many below
+    halvings: int = 7
+    blocks: int = 2                     # residual blocks at the bottom
+    back_width: int = 32                # the same two of the network that paints infrared, which has no blocks
+    back_halvings: int = 5
     photos: str = ""                    # photographs without infrared: whatever `data.open_pictures` takes; "": none
     photo_share: float = 0.5            # of a batch, beside the true pairs, once the way back is learned
     photos_from: float = 0.3            # share of the updates before that
+    photos_until: float = 0.9           # share of the updates after which true pairs are left alone again
     ssim_weight: float = 0.2
     angle_weight: float = 1.0
     jitter: float = 0.1                 # infrared: times 1 +- jitter, plus +- jitter / 2, drawn for each picture
-    average: float = 0.999              # decay of the running average of the weights, which is what is used
     mirror: bool = True                 # paint the mirror image, too, and average
     learning_rate: float = 1e-3         # AdamW, peak of one cycle
     batch_size: int = 16
@@ -41,66 +44,27 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, widths=(32, 64, 112, 176, 208), back_widths=(16, 32, 64), learning_rate=2e-3, batch_size=8, steps=4_000, image_size=128)
-SMOKE = replace(PAPER, widths=(16, 24, 32), back_widths=(8, 16), average=0.98, learning_rate=4e-3, batch_size=8, steps=160, image_size=64)
+CLASS = replace(PAPER, width=20, halvings=6, back_width=12, learning_rate=2e-3, batch_size=8, steps=8_000, image_size=128)
+SMOKE = replace(PAPER, width=12, halvings=5, blocks=0, back_width=8, back_halvings=3, learning_rate=2e-3, batch_size=8, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 TRAINING_ABLATIONS = {"as it is": {}, "no SSIM loss": {"ssim_weight": 0.0}, "no angle loss": {"angle_weight": 0.0}, "no jitter": {"jitter": 0.0},
                       "no mirror image": {"mirror": False}}
 
 
-# ---------------------------------------------------------------- network
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions with group norm and SiLU, beside a 1x1 short cut where the number of maps changes."""
-
-    def __init__(self, channels_in, channels_out):
-        super().__init__()
-        groups = max(1, channels_out // 8)
-        self.layers = nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.GroupNorm(groups, channels_out), nn.SiLU(inplace=True),
-                                    nn.Conv2d(channels_out, channels_out, 3, padding=1), nn.GroupNorm(groups, channels_out), nn.SiLU(inplace=True))
-        self.short = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
-
-    def forward(self, x):
-        return self.short(x) + self.layers(x)
-
-
-class UNet(nn.Module):
-    """x_n `(N, channels_in, H, W)` in [-1, 1] -> `(N, channels_out, H, W)` in about [0, 1], not clipped; H and W multiples of 2 ^ levels.
-
-    Every 2x2 pixels enter as maps of half the size and leave so: nothing is computed at full size, which is where most of the time went.
-    """
-
-    def __init__(self, channels_in, channels_out, widths):
-        super().__init__()
-        self.first = nn.Conv2d(4 * channels_in, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(Residual(before, after) for before, after in zip([widths[0], *widths], widths))
-        self.up = nn.ModuleList(nn.Conv2d(before, after, 1) for before, after in zip(widths[:0:-1], widths[-2::-1]))
-        self.join = nn.ModuleList(Residual(2 * width, width) for width in widths[-2::-1])
-        self.last = nn.Conv2d(widths[0], 4 * channels_out, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.constant_(self.last.bias, 0.5)
-
-    def forward(self, x_n):
-        x, maps = self.first(F.pixel_unshuffle(x_n, 2)), []
-        for level, down in enumerate(self.down):
-            x = down(F.avg_pool2d(x, 2) if level else x)
-            maps.append(x)
-        maps.pop()
-        for up, join in zip(self.up, self.join):
-            x = join(torch.cat([maps.pop(), F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)], 1))
-        with torch.autocast(x.device.type, enabled=False):                                  # half precision would show in the colours
-            return F.pixel_shuffle(self.last(x.to(self.last.weight.dtype)), 2)
-
-
 class NirNet(nn.Module):
-    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)`, to be clipped to [0, 1]."""
+    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; H and W multiples of 2 ^ halvings."""
 
     def __init__(self, config):
         super().__init__()
-        self.config, self.net = config, UNet(config.in_channels, 3, config.widths)
+        self.config, self.net = config, UNet(config.in_channels, 3, config.blocks, config)
 
     def forward(self, nir):
-        return self.net(from_unit(nir))
+        return to_unit(self.net(from_unit(nir)))
+
+
+def make_back(config):
+    """The network from colour to infrared, rgb_n `(N, 3, H, W)` in [-1, 1] -> nir_n `(N, C, H, W)`."""
+    return UNet(3, config.in_channels, 0, replace(config, width=config.back_width, halvings=config.back_halvings))
 
 
 # ---------------------------------------------------------------- training
@@ -137,15 +101,14 @@ class Step:
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
         train.seed_everything(config.seed)
-        adam = lambda network: torch.optim.AdamW(network.parameters(), config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-        cycle = lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1)
+        adam = lambda network: torch.optim.AdamW(network.parameters(), config.learning_rate, betas=(0.5, 0.999), weight_decay=0.01)
+        cycle = lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15,
+                                                                              cycle_momentum=False)
         model = NirNet(config)
-        self.averaged = train.moving_average(copy.deepcopy(model), config.average)
         self.model, self.optimizer = train.prepare(fabric, model, adam(model), compile)
-        self.averaged.to(fabric.device)
         self.schedule = cycle(self.optimizer)
         if config.photos:
-            back = UNet(3, config.in_channels, config.back_widths)
+            back = make_back(config)
             self.back, self.back_optimizer = train.prepare(fabric, back, adam(back), compile)
             self.back_schedule = cycle(self.back_optimizer)
 
@@ -153,18 +116,17 @@ class Step:
         config, (nir, rgb), found = self.config, pair_of(batch), {}
         if config.photos:
             found["back"] = self.teach_back(nir, rgb)
-            if self.schedule.last_epoch >= config.photos_from * config.steps:
+            if config.photos_from <= self.schedule.last_epoch / config.steps < config.photos_until:
                 nir, rgb = self.add_photos(nir, rgb, batch["photo"].float() / 255)
         nir = self.jitter(nir)
         parts = paint_loss(self.model(nir), rgb, config)
         train.update(self.fabric, self.optimizer, parts["loss"])
         self.schedule.step()
-        self.averaged.update_parameters(self.model.module)
         return {name: value.detach() for name, value in (parts | found).items()}
 
     def teach_back(self, nir, rgb):
         """One update of the way back, colour to infrared, on true pairs."""
-        loss = F.l1_loss(self.back(from_unit(rgb)).float(), nir)
+        loss = F.l1_loss(to_unit(self.back(from_unit(rgb))), nir)
         train.update(self.fabric, self.back_optimizer, loss)
         self.back_schedule.step()
         return loss.detach()
@@ -173,7 +135,7 @@ class Step:
         """The batch, some of it replaced by photographs with the infrared the way back gives them."""
         count = round(self.config.photo_share * len(photos))
         with torch.no_grad():
-            made = self.back(from_unit(photos[:count])).float().clamp(0, 1)
+            made = to_unit(self.back(from_unit(photos[:count])))
         return torch.cat([made, nir[count:]]), torch.cat([photos[:count], rgb[count:]])
 
     def jitter(self, nir):
@@ -182,8 +144,8 @@ class Step:
         return (nir * (1 + gain) + lift / 2).clamp(0, 1)
 
     def result(self):
-        """The averaged painter."""
-        return copy.deepcopy(self.averaged.module).eval()
+        """The trained painter."""
+        return self.model.module.eval()
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
@@ -206,11 +168,11 @@ def build(config, pretrained=False):
 @torch.no_grad()
 def colorize(model, batch, mirror=None):
     """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]. mirror: as in the config."""
-    multiple, nir = 2 ** len(model.config.widths), batch["nir"]
+    multiple, nir = 2 ** (model.config.halvings + 1), batch["nir"]
     rgb = at_any_size(model.eval(), nir, multiple)
     if model.config.mirror if mirror is None else mirror:
         rgb = 0.5 * (rgb + at_any_size(model, nir.flip(-1), multiple).flip(-1))
-    return rgb.clamp(0, 1)
+    return rgb
 
 
 def variants(model):
@@ -220,5 +182,5 @@ def variants(model):
 
 def networks(config):
     """The parts a parameter table lists."""
-    back = {"colour to infrared (training only)": UNet(3, config.in_channels, config.back_widths)} if config.photos else {}
+    back = {"colour to infrared (training only)": make_back(config)} if config.photos else {}
     return {"U-Net": NirNet(config)} | back

@@ -46,7 +46,7 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=16, one_cycle=2e-3, batch_size=8, steps=2_000, image_size=128)
+CLASS = replace(PAPER, width=16, one_cycle=2e-3, batch_size=8, steps=4_000, image_size=128)
 SMOKE = replace(PAPER, width=8, one_cycle=4e-3, batch_size=8, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"sshape": PRESETS, "sshape_refiner": {size: replace(config, edge="refiner") for size, config in PRESETS.items()}}
