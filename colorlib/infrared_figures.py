@@ -75,13 +75,15 @@ def draw_methods(models, pictures):
     return figures.grid(rows, ["infrared", *models, "truth"], titles=SHORT, row_titles=[title for title, *_ in pictures])
 
 
-def draw_constants(models, levels=12):
-    """{method: model} as a Figure: what each paints from infrared of one level, dark to bright; the first row is the infrared. Each field is painted alone."""
-    steps = [np.full((32, 32), level, np.uint8) for level in np.linspace(0, 255, levels).round()]
-    middle = lambda picture: picture[8:24, 8:24]      # borders are special to a convolution
-    rows = [{str(i): middle(step) for i, step in enumerate(steps)}]
-    rows += [{str(i): middle(paint(zoo.get(name), model, step)) for i, step in enumerate(steps)} for name, model in models.items()]
-    return figures.grid(rows, titles=dict.fromkeys(map(str, range(levels)), ""), row_titles=["nir", *(SHORT.get(name, name) for name in models)])
+def draw_constants(models, levels=12, side=64):
+    """{method: model} as a Figure: what each paints from infrared of one level everywhere, dark to bright; the first row is the infrared."""
+    fields = torch.linspace(0, 1, levels).view(-1, 1, 1, 1).expand(-1, 1, side, side)
+    middle = slice(side // 4, -side // 4)      # borders are special to a convolution
+    rows = [dict(zip(map(str, range(levels)), fields[..., middle, middle]))]
+    for name, model in models.items():
+        painted = zoo.get(name).papers.colorize(model, {"nir": fields.to(next(model.parameters()).device)}).cpu()
+        rows.append(dict(zip(map(str, range(levels)), painted[..., middle, middle])))
+    return figures.grid(rows, titles=dict.fromkeys(map(str, range(levels)), ""), row_titles=["infra- red", *(SHORT.get(name, name) for name in models)])
 
 
 # ---------------------------------------------------------------- noise
@@ -129,7 +131,9 @@ def measure_gradients(method, config, dataset, updates=UPDATES):
         trained_with = step.config
         for title, values in zip(found, (1.0, 255.0)):
             step.config = replace(trained_with, intensity_range=values)
-            found[title][moment] = paper.gradient_norms(step, batch)
+            with torch.random.fork_rng():
+                torch.manual_seed(0)      # the same noise for both
+                found[title][moment] = paper.gradient_norms(step, batch)
         step.config = trained_with
     return found
 
