@@ -5,7 +5,6 @@ scenes, whose objects have exact masks: the colour error on the object and besid
 reference with related and unrelated ones; methods that see infrared by the angular error. On photographs, what needs no mask.
 """
 import re
-from pathlib import Path
 
 import numpy as np
 
@@ -36,13 +35,13 @@ def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, 
     for row in rows or known:
         for seed in range(seeds):
             place = f"{name}-{size}-{row.replace(' ', '_').replace('/', '_')}"
-            place += "" if spec == "scenes" else re.sub(r"[^\w.-]", "_", f"-{Path(spec).name}")
+            place += "" if spec == "scenes" else re.sub(r"[^\w.-]", "_", f"-{experiments.data_name(spec)}")
             weights = experiments.train_method(name, size, spec, f"{folder}/{place}-{seed}", seed=seed, device=device, precision=precision, changes=(changes or {}) | known[row], progress=progress)
             if weights is None:      # a helping process of a parallel run
                 continue
             model = zoo.load(name, weights, size, device)
             summary = measure(method, model, spec=spec)
-            results.append(f"{name}_ablation", {"method": name, "variant": row, "size": size, "dataset": f"{Path(spec).name} val", "n": PICTURES}
+            results.append(f"{name}_ablation", {"method": name, "variant": row, "size": size, "dataset": f"{experiments.data_name(spec)} val", "n": PICTURES}
                            | experiments.columns_of_training(model, weights) | summary)
             yield f"{name}: {row}, seed {seed}: " + ", ".join(f"{heading} {summary[key]:.2f}" for key, (heading, _) in shown([summary]).items())
 
@@ -105,7 +104,7 @@ def shown(rows):
 
 def table(name, size=None, spec="scenes"):
     """Mean and, behind ±, the range over seeds halved, one row an ablation, Markdown; from the rows of `data/results/<method>_ablation.csv` on this data."""
-    size, dataset, rows = size or train.size(), f"{Path(spec).name} val", {}
+    size, dataset, rows = size or train.size(), f"{experiments.data_name(spec)} val", {}
     read = [row for row in results.read(f"{name}_ablation") if row["size"] == size and row["dataset"] == dataset]
     lines = [["changed", "seeds", *(heading for heading, _ in shown(read).values())]]
     for row in read:

@@ -75,15 +75,18 @@ def draw_methods(models, pictures):
     return figures.grid(rows, ["infrared", *models, "truth"], titles=SHORT, row_titles=[title for title, *_ in pictures])
 
 
-def draw_constants(models, levels=12, side=64):
-    """{method: model} as a Figure: what each paints from infrared of one level everywhere, dark to bright; the first row is the infrared."""
-    fields = torch.linspace(0, 1, levels).view(-1, 1, 1, 1).expand(-1, 1, side, side)
-    middle = slice(side // 4, -side // 4)      # borders are special to a convolution
-    rows = [dict(zip(map(str, range(levels)), fields[..., middle, middle]))]
-    for name, model in models.items():
-        painted = zoo.get(name).papers.colorize(model, {"nir": fields.to(next(model.parameters()).device)}).cpu()
-        rows.append(dict(zip(map(str, range(levels)), painted[..., middle, middle])))
-    return figures.grid(rows, titles=dict.fromkeys(map(str, range(levels)), ""), row_titles=["infra- red", *(SHORT.get(name, name) for name in models)])
+def lift(nir, count=5):
+    """`(H, W)` uint8 at half its contrast, ever brighter: `(count, 1, H, W)` in [0, 1]."""
+    half = torch.from_numpy(nir.astype(np.float32) / 510)[None, None]
+    return half + torch.linspace(0, 0.5, count).view(-1, 1, 1, 1)
+
+
+def draw_lifted(models, nir, count=5):
+    """{method: model}, `(H, W)` uint8 as a Figure: what each method paints from the pictures of `lift`, which are the first row."""
+    seen = lift(nir, count)
+    stacks = [seen, *(zoo.get(name).papers.colorize(model, {"nir": seen.to(next(model.parameters()).device)}).cpu() for name, model in models.items())]
+    rows = [dict(zip(map(str, range(count)), stack)) for stack in stacks]
+    return figures.grid(rows, titles=dict.fromkeys(map(str, range(count)), ""), row_titles=["infra- red", *(SHORT.get(name, name) for name in models)])
 
 
 # ---------------------------------------------------------------- noise

@@ -1,4 +1,5 @@
 """The S-shape network: layer counts of the lab's code, its edge target, its four variants."""
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,27 @@ def test_parameter_counts():
     assert count(sshape.ColorNet(sshape.PAPER)) == 13_394_307
     assert [count(sshape.EdgeNet(levels)) for levels in (1, 3)] == [2_499, 1_516_995]
     assert sshape.networks(sshape.PAPER).keys() == {"ColorNet", "EdgeNet (training only)"}
+
+
+def fill(network):
+    """Parameters that need no random numbers, the same wherever the layers are made in the same order."""
+    for i, p in enumerate(network.parameters()):
+        wave = torch.sin(0.7 * torch.arange(p.numel(), dtype=p.dtype) + i).view(p.shape)
+        p.data = wave / math.sqrt(p[0].numel()) if p.ndim > 1 else 0.1 * wave
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.weight.data += 1
+    return network
+
+
+def test_outputs_of_the_labs_code():
+    """Mean, SD and one pixel of what `ColorNet.py` and `unet_model.py` of endrol/NIR-colorization answered in training mode, picture and edges."""
+    network = fill(sshape.SShape(replace(sshape.PAPER, edge_levels=1), training=True).double()).train()
+    nir = 0.5 + 0.5 * torch.sin(0.05 * torch.arange(2 * 32 * 48, dtype=torch.float64)).view(2, 1, 32, 48)
+    true = 0.5 + 0.5 * torch.cos(0.03 * torch.arange(2 * 3 * 32 * 48, dtype=torch.float64)).view(2, 3, 32, 48)
+    rgb, edges = network(nir, true)
+    assert [rgb.mean().item(), rgb.std().item(), rgb[1, 2, 5, 7].item()] == pytest.approx([-0.2229144919, 0.1949686634, -0.2841379446], abs=1e-8)
+    assert [edges.mean().item(), edges.std().item(), edges[0, 0, 9, 4].item()] == pytest.approx([-0.1468401969, 0.3930851336, -0.1493241144], abs=1e-8)
 
 
 def test_the_edge_target_is_pillows():
