@@ -1,4 +1,4 @@
-"""python -m colorlib {colorize, train, evaluate, ablate, misregister, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
+"""python -m colorlib {colorize, train, evaluate, ablate, misregister, leak, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
 import argparse
 import ast
 import json
@@ -79,6 +79,14 @@ def parse(arguments=None):
     p.add_argument("--device", default="auto")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
 
+    p = commands.add_parser("leak", help="train on infrared pairs with and without other crops of the photographs tested on: what a leaking split is worth")
+    p.add_argument("data", help="a folder of pairs, several crops of each photograph among them")
+    p.add_argument("--method", default="unet_infrared")
+    add_size(p)
+    add_settings(p)
+    p.add_argument("--device", default="auto")
+    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+
     p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, table and figure")
     p.add_argument("method", nargs="?", default="all")
     add_size(p)
@@ -117,7 +125,7 @@ def main(arguments=None):
     options = parse(arguments)
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
-        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "ablate": run_ablate, "misregister": run_misregister,
+        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "ablate": run_ablate, "misregister": run_misregister, "leak": run_leak,
                 "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
@@ -226,6 +234,15 @@ def run_misregister(options):
                                            options.data, options.device, options.precision, options.run, options.limit):
         print(line, flush=True)
     print(misregistration_curves.table(size, f"{experiments.data_name(options.data)} val"))
+
+
+def run_leak(options):
+    from colorlib import infrared_leakage, train
+    size = options.size or train.size()
+    for line in infrared_leakage.run(options.data, options.method, size, changes=read_changes(options.method, size, options.set), device=options.device,
+                                     precision=options.precision):
+        print(line, flush=True)
+    print(infrared_leakage.table(size))
 
 
 def run_reproduce(options):

@@ -75,18 +75,19 @@ def draw_methods(models, pictures):
     return figures.grid(rows, ["infrared", *models, "truth"], titles=SHORT, row_titles=[title for title, *_ in pictures])
 
 
-def lift(nir, count=5):
+def lift(nir, count=3):
     """`(H, W)` uint8 at half its contrast, ever brighter: `(count, 1, H, W)` in [0, 1]."""
     half = torch.from_numpy(nir.astype(np.float32) / 510)[None, None]
     return half + torch.linspace(0, 0.5, count).view(-1, 1, 1, 1)
 
 
-def draw_lifted(models, nir, count=5):
-    """{method: model}, `(H, W)` uint8 as a Figure: what each method paints from the pictures of `lift`, which are the first row."""
-    seen = lift(nir, count)
-    stacks = [seen, *(zoo.get(name).papers.colorize(model, {"nir": seen.to(next(model.parameters()).device)}).cpu() for name, model in models.items())]
-    rows = [dict(zip(map(str, range(count)), stack)) for stack in stacks]
-    return figures.grid(rows, titles=dict.fromkeys(map(str, range(count)), ""), row_titles=["infra- red", *(SHORT.get(name, name) for name in models)])
+def draw_lifted(models, nir):
+    """{method: model}, `(H, W)` uint8 as a Figure: the pictures of `lift`, one a row, and what each method paints from them."""
+    seen = lift(nir)
+    stacks = {"infrared": seen}
+    for name, model in models.items():
+        stacks[name] = zoo.get(name).papers.colorize(model, {"nir": seen.to(next(model.parameters()).device)}).cpu()
+    return figures.grid([dict(zip(stacks, row)) for row in zip(*stacks.values())], list(stacks), titles=SHORT)
 
 
 # ---------------------------------------------------------------- noise
