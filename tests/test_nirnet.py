@@ -31,7 +31,7 @@ def test_the_loss_is_zero_for_the_truth_alone():
 
 
 def test_photographs_join_once_the_way_back_is_learned(fabric):
-    config = replace(TINY, photos="somewhere", photos_from=0.25, photos_until=0.75, jitter=0.0)
+    config = replace(TINY, photos="somewhere", photos_from=0.25, photos_until=0.75, jitter=0.0, zoom=1.0)
     step, batch = nirnet.Step(config, fabric), pairs(photo=3)
     seen = []
     step.model.register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
@@ -72,3 +72,13 @@ def test_an_interrupted_run_goes_on_bit_equal(fabric, tmp_path):
     fit(tmp_path / "cut", 2)
     again = fit(tmp_path / "cut", 4).result().state_dict()
     assert all(torch.equal(value, again[key]) for key, value in whole.items())
+
+
+def test_a_zoom_keeps_the_pair_together(fabric):
+    step = nirnet.Step(replace(TINY, zoom=0.5), fabric)
+    nir = torch.rand(3, 1, 32, 40)
+    torch.manual_seed(0)
+    small, same = step.zoom(nir, nir.expand(-1, 3, -1, -1))
+    assert small.shape == nir.shape and torch.equal(small.expand(-1, 3, -1, -1), same) and not torch.allclose(small, nir, atol=0.05)
+    assert small.std() < nir.std()                                                                         # blown up, so smoother
+    assert nirnet.Step(replace(TINY, zoom=1.0), fabric).zoom(nir, same)[0] is nir

@@ -51,11 +51,11 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=16, pyramid=32, learning_rate=1e-3, batch_size=8, epoch=40, steps=2_000)
+CLASS = replace(PAPER, width=16, pyramid=32, learning_rate=1e-3, batch_size=8, epoch=40, steps=1_500)
 SMOKE = replace(PAPER, width=8, halvings=4, blocks=2, pyramid=16, learning_rate=2e-3, batch_size=8, epoch=20, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"asym_cyclegan": PRESETS, "asym_cyclegan_paired": {size: replace(config, pairing="alternating") for size, config in PRESETS.items()}}
-VARIANTS["asym_cyclegan_paired"]["class"] = replace(VARIANTS["asym_cyclegan_paired"]["class"], steps=3_000)
+VARIANTS["asym_cyclegan_paired"]["class"] = replace(VARIANTS["asym_cyclegan_paired"]["class"], steps=2_400)
 TRAINING_ABLATIONS = {"asymmetric": {}, "blocks both ways": {"back_blocks": 6}, "blocks neither way": {"blocks": 0}, "plain discriminators": {"pyramid": 0},
                       "lambda1 0.5": {"lambda1": 0.5}, "lambda2 5": {"lambda2": 5.0}, "lambda2 20": {"lambda2": 20.0}, "alternating": {"pairing": "alternating"}}
 

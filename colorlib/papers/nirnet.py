@@ -34,20 +34,21 @@ class Config:
     photos_until: float = 0.9           # share of the updates after which true pairs are left alone again
     ssim_weight: float = 0.2
     angle_weight: float = 1.0
+    zoom: float = 0.6                   # smallest share of a picture's side that is trained on, blown up to `image_size`; 1: crops as they are
     jitter: float = 0.1                 # infrared: times 1 +- jitter, plus +- jitter / 2, drawn for each picture
     mirror: bool = True                 # paint the mirror image, too, and average
     learning_rate: float = 1e-3         # AdamW, peak of one cycle
     batch_size: int = 16
     steps: int = 40_000
-    image_size: int = 256
+    image_size: int = 256               # side trained on and shorter side painted at
     seed: int = 0
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=20, halvings=6, back_width=12, learning_rate=2e-3, batch_size=8, steps=8_000, image_size=128)
+CLASS = replace(PAPER, width=20, halvings=6, back_width=12, learning_rate=2e-3, batch_size=8, steps=4_500, image_size=128)
 SMOKE = replace(PAPER, width=12, halvings=5, blocks=0, back_width=8, back_halvings=3, learning_rate=2e-3, batch_size=8, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
-TRAINING_ABLATIONS = {"as it is": {}, "no SSIM loss": {"ssim_weight": 0.0}, "no angle loss": {"angle_weight": 0.0}, "no jitter": {"jitter": 0.0},
+TRAINING_ABLATIONS = {"as it is": {}, "no SSIM loss": {"ssim_weight": 0.0}, "no angle loss": {"angle_weight": 0.0}, "no jitter": {"jitter": 0.0}, "no zoom": {"zoom": 1.0},
                       "no mirror image": {"mirror": False}}
 
 
@@ -118,7 +119,7 @@ class Step:
             found["back"] = self.teach_back(nir, rgb)
             if config.photos_from <= self.schedule.last_epoch / config.steps < config.photos_until:
                 nir, rgb = self.add_photos(nir, rgb, batch["photo"].float() / 255)
-        nir = self.jitter(nir)
+        nir, rgb = self.zoom(self.jitter(nir), rgb)
         parts = paint_loss(self.model(nir), rgb, config)
         train.update(self.fabric, self.optimizer, parts["loss"])
         self.schedule.step()
@@ -137,6 +138,20 @@ class Step:
         with torch.no_grad():
             made = to_unit(self.back(from_unit(photos[:count])))
         return torch.cat([made, nir[count:]]), torch.cat([photos[:count], rgb[count:]])
+
+    def zoom(self, nir, rgb):
+        """A random square of the pictures, the same for both of a pair and of one size in an update, at the size they had."""
+        height, width = nir.shape[-2:]
+        share = 1 - (1 - self.config.zoom) * float(torch.rand(()))
+        size = [max(1, round(share * side)) for side in (height, width)]
+        if size == [height, width]:
+            return nir, rgb
+        both, cut = torch.cat([nir, rgb], 1), []
+        for picture in both:
+            top, left = (int(torch.randint(whole - part + 1, ())) for whole, part in zip((height, width), size))
+            cut.append(picture[:, top:top + size[0], left:left + size[1]])
+        both = F.interpolate(torch.stack(cut), size=(height, width), mode="bilinear", antialias=True)
+        return both[:, :nir.shape[1]], both[:, nir.shape[1]:]
 
     def jitter(self, nir):
         """Another exposure of the infrared picture: which one it had says nothing of the colours."""
