@@ -1,7 +1,7 @@
-"""The figures of methods that see infrared: all of them side by side, what their noise changes, which loss pulls at the picture, scores beside what costs nothing.
+"""The figures of methods that see infrared: all of them side by side, what their noise changes, which loss pulls at the picture, scores and floors.
 
-Pictures are procedural scenes and scikit-image's photographs, whose infrared is made up: the real pairs come without a licence to print them. Scores are those of
-`data/results`. `draw` makes all figures for `reproduce`.
+Pictures are procedural scenes and scikit-image's photographs, whose infrared is made up: the real pairs come without a licence to print them. Scores
+are those of `data/results`. `draw` makes all figures for `reproduce`.
 """
 from dataclasses import replace
 
@@ -16,28 +16,29 @@ from colorlib.reproduction import save_figure
 from colorlib.scenes import make_scene
 
 SIDE = 128                                  # of the pictures, cut to squares
-SCENES = (2, 11, 16)                        # of the unseen scenes
+SCENES = (2, 11)                            # of the unseen scenes
 PHOTOS = ("coffee", "rocket")               # of scikit-image's
 DRAWS = 16                                  # paintings whose spread is drawn; SHOWN of them are shown
 SHOWN = 3
 UPDATES = 100                               # of the short training whose losses are weighed
-MADE_UP = "photo, made-up infra- red"        # what these are called
-SHORT = {"unet_infrared": "L1 U-Net", "pix2pix_infrared": "pix2 pix", "sshape": "S- shape", "sshape_refiner": "S-sh., refiner", "stacked_gan": "stacked GAN",
-         "triplet_gan": "triplet GAN", "asym_cyclegan": "asym. cycle", "asym_cyclegan_paired": "cycle, paired", "cyclegan_infrared": "Cycle GAN",
-         "unit": "UNIT", "nirnet": "nirnet", "scgan_infrared": "SCGAN", "infrared": "infra- red"}      # what a narrow column is called
+MADE_UP = "photo, made up"                  # what these are called, for a row: their infrared is
+SHORT = {"unet_infrared": "L1 U-Net", "pix2pix_infrared": "pix2 pix", "sshape": "S- shape", "sshape_refiner": "S-sh., refiner",
+         "stacked_gan": "stack- ed GAN", "triplet_gan": "triplet GAN", "asym_cyclegan": "asym. cycle", "asym_cyclegan_paired": "cycle, paired",
+         "cyclegan_infrared": "Cycle GAN", "unit": "UNIT", "nirnet": "nirnet", "scgan_infrared": "SCGAN",
+         "infrared": "infra- red"}          # what a narrow column is called
 
 
 def draw(method, model, size):
-    """Draw every figure; yield (figure, Path of the file). The one of all methods takes the others' weights of that size, those of scores what was measured,
-    misregistration at the size of its newest row."""
+    """Draw every figure; yield (figure, Path of the file). The one of all methods takes the others' weights of that size, those of scores what was
+    measured, misregistration at the size of its newest row."""
     save = lambda figure, drawn, scale=1: (figure, save_figure(f"07_{figure}_{size}", drawn, scale))
     pictures = sample_pictures()
     if method.name == "stacked_gan":
-        yield save("noise", draw_noise(model, pictures[1:4]))
+        yield save("noise", draw_noise(model, pictures[1:3]))
         dataset = experiments.open_dataset("scenes", method.presets["smoke"].image_size, limit=200)
         yield save("gradients", draw_gradients(measure_gradients(method, method.presets["smoke"], dataset)))
-    yield save("methods", draw_methods({one.name: model if one is method else zoo.load(one.name, size=size, device="cpu") for one in with_weights(size, method)},
-                                       pictures))
+    load = lambda one: model if one is method else zoo.load(one.name, size=size, device="cpu")
+    yield save("methods", draw_methods({one.name: load(one) for one in with_weights(size, method)}, pictures), scale=1.1)
     if rows := real_rows(size):
         yield save("bars", draw_bars(rows))
     if moved := results.read(misregistration_curves.FILE):
@@ -71,11 +72,12 @@ def paint(method, model, nir):
 
 def draw_methods(models, pictures):
     """{method: model}, `sample_pictures` as a Figure: a row a picture, a column a method."""
-    rows = [{"infrared": nir} | {name: paint(zoo.get(name), model, nir) for name, model in models.items()} | {"truth": rgb} for _, nir, rgb in pictures]
+    painted = lambda nir: {name: paint(zoo.get(name), model, nir) for name, model in models.items()}
+    rows = [{"infrared": nir} | painted(nir) | {"truth": rgb} for _, nir, rgb in pictures]
     return figures.grid(rows, ["infrared", *models, "truth"], titles=SHORT, row_titles=[title for title, *_ in pictures])
 
 
-def lift(nir, count=3):
+def lift(nir, count=2):
     """`(H, W)` uint8 at half its contrast, ever brighter: `(count, 1, H, W)` in [0, 1]."""
     half = torch.from_numpy(nir.astype(np.float32) / 510)[None, None]
     return half + torch.linspace(0, 0.5, count).view(-1, 1, 1, 1)
@@ -121,9 +123,10 @@ def heat(plane):
 # ---------------------------------------------------------------- which loss pulls
 
 def measure_gradients(method, config, dataset, updates=UPDATES):
-    """How hard each weighted term of the stacked GAN's loss pulls, before and after a short training: {"[0, 1]" or "[0, 255]": {moment: {term: norm}}}.
+    """How hard each weighted term of the stacked GAN's loss pulls, before and after a short training: {range: {moment: {term: norm}}}.
 
-    The range is that of the values the intensity term compares; networks and pictures are the same for both. See `stacked_gan.gradient_norms`.
+    The range, "[0, 1]" or "[0, 255]", is that of the values the intensity term compares; networks, pictures and noise are the same for both. See
+    `stacked_gan.gradient_norms`.
     """
     paper, fabric = method.papers, train.make_fabric("cpu", 1)
     step = paper.make_step(replace(config, steps=updates), fabric, dataset)
@@ -160,9 +163,9 @@ def draw_gradients(found):
 # ---------------------------------------------------------------- scores
 
 def real_rows(size="class", split="val"):
-    """The newest rows of all methods on one set of real pairs: neither scenes nor made-up infrared. [] where none were measured."""
+    """The newest rows of all methods on the set of real pairs, neither scenes nor made-up infrared, that was measured first. [] where none was."""
     rows = [row for row in results.latest("infrared", size=size) if row.get("ae") is not None and is_real(row["dataset"] or "", split)]
-    return [row for row in rows if row["dataset"] == rows[-1]["dataset"]]
+    return [row for row in rows if row["dataset"] == rows[0]["dataset"]]
 
 
 def is_real(dataset, split="val"):

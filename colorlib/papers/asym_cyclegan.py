@@ -33,6 +33,8 @@ class Config:
     pyramid: int = 128                  # maps of the feature pyramid; 0: a plain discriminator for colour, too
     lambda1: float = 1.0                # of the adversarial loss from colour to infrared
     lambda2: float = 10.0               # of the reconstruction
+    gray_weight: float = 0.0            # of the distance between a picture's grey and its translation's: what CycleGAN's identity loss does for kinds of equal
+    #                                     channels; without it nothing says which way up brightness goes
     gan: str = "lsgan"
     pool: int = 50
     pairing: str = "unpaired"           # or "alternating": paired epochs, then unpaired and paired in turn
@@ -51,13 +53,13 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=16, pyramid=32, learning_rate=1e-3, batch_size=8, epoch=40, steps=1_500)
-SMOKE = replace(PAPER, width=8, halvings=4, blocks=2, pyramid=16, learning_rate=2e-3, batch_size=8, epoch=20, steps=160, image_size=64)
+CLASS = replace(PAPER, width=16, pyramid=32, gray_weight=2.0, learning_rate=5e-4, batch_size=8, epoch=40, steps=1_500)
+SMOKE = replace(PAPER, width=8, halvings=4, blocks=2, pyramid=16, gray_weight=2.0, learning_rate=1e-3, batch_size=8, epoch=20, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"asym_cyclegan": PRESETS, "asym_cyclegan_paired": {size: replace(config, pairing="alternating") for size, config in PRESETS.items()}}
 VARIANTS["asym_cyclegan_paired"]["class"] = replace(VARIANTS["asym_cyclegan_paired"]["class"], steps=2_400)
 TRAINING_ABLATIONS = {"asymmetric": {}, "blocks both ways": {"back_blocks": 6}, "blocks neither way": {"blocks": 0}, "plain discriminators": {"pyramid": 0},
-                      "lambda1 0.5": {"lambda1": 0.5}, "lambda2 5": {"lambda2": 5.0}, "lambda2 20": {"lambda2": 20.0}, "alternating": {"pairing": "alternating"}}
+                      "lambda1 0.5": {"lambda1": 0.5}, "lambda2 5": {"lambda2": 5.0}, "lambda2 20": {"lambda2": 20.0}, "no gray loss": {"gray_weight": 0.0}, "alternating": {"pairing": "alternating"}}
 
 
 # ---------------------------------------------------------------- networks
@@ -136,14 +138,19 @@ class AsymCycleGAN(nn.Module):
 
 
 class Critics(nn.Module):
-    """The discriminators: pictures of both kinds in [-1, 1] -> {"nir": [scores], "rgb": [scores, level by level]}."""
+    """The discriminators: pictures of both kinds in [-1, 1] -> {"nir": [scores], "rgb": [scores, level by level]}.
+
+    With painted pictures beside, a pair of these, true and painted, each in a pass of its own: batch norm over both at once would tell them apart by itself.
+    """
 
     def __init__(self, config):
         super().__init__()
         self.nir = init_normal(PatchDiscriminator(config.in_channels, config.width))
         self.rgb = PyramidDiscriminator(config) if config.pyramid else init_normal(PatchDiscriminator(3, config.width))
 
-    def forward(self, nir_n, rgb_n):
+    def forward(self, nir_n, rgb_n, fake_nir=None, fake_rgb=None):
+        if fake_nir is not None:
+            return self(nir_n, rgb_n), self(fake_nir, fake_rgb)
         rgb = self.rgb(rgb_n)
         return {"nir": [self.nir(nir_n).float()], "rgb": [one.float() for one in (rgb if isinstance(rgb, list) else [rgb])]}
 
@@ -156,6 +163,11 @@ def is_paired(update, config):
         return False
     done = update - round(config.paired_share * config.steps)
     return done < 0 or done // config.epoch % 2 == 1
+
+
+def gray(x):
+    """`(N, C, H, W)` -> `(N, 1, H, W)`, the mean over channels."""
+    return x.mean(1, keepdim=True)
 
 
 class Step:
@@ -181,20 +193,21 @@ class Step:
             fool = lambda maps: sum(losses.generator_loss(one, config.gan) for one in maps) / len(maps)
             terms = {"colour": (1.0, fool(scores["rgb"])), "infrared": (config.lambda1, fool(scores["nir"])),
                      "cycle": (config.lambda2, F.l1_loss(found["nir again"], nir_n) + F.l1_loss(found["rgb again"], rgb_n))}
+            if config.gray_weight and not paired:      # pairs say it better
+                terms["gray"] = config.gray_weight, F.l1_loss(gray(found["rgb"]), gray(nir_n)) + F.l1_loss(gray(found["nir"]), gray(rgb_n))
             if paired:
                 terms["pair"] = config.pair_weight, 2 * F.l1_loss(found["rgb"], rgb_n) + F.l1_loss(found["nir"], nir_n)
             loss = sum(weight * value for weight, value in terms.values())
             train.update(self.fabric, self.optimizer, loss)
         self.schedule.step()
         critic = self.teach_critics(nir_n, rgb_n, self.nir_pool(found["nir"]), self.rgb_pool(found["rgb"]))
-        terms.setdefault("pair", (0.0, torch.zeros_like(loss)))      # so that every row of the log has the same columns
+        terms |= {name: (0.0, torch.zeros_like(loss)) for name in ("gray", "pair") if name not in terms}      # so that the log's rows have the same columns
         return {"loss": loss.detach(), "critic": critic} | {name: value.detach() for name, (_, value) in terms.items()}
 
     def teach_critics(self, nir_n, rgb_n, fake_nir, fake_rgb):
-        """One update of the discriminators; true and painted pictures in one pass."""
-        scores = self.critics(torch.cat([nir_n, fake_nir]), torch.cat([rgb_n, fake_rgb]))
-        judge = lambda maps: sum(losses.critic_loss(*one.chunk(2), self.config.gan) for one in maps) / len(maps)
-        loss = judge(scores["nir"]) + judge(scores["rgb"])
+        """One update of the discriminators."""
+        true, fake = self.critics(nir_n, rgb_n, fake_nir, fake_rgb)
+        loss = sum(losses.critic_loss(*one, self.config.gan) / len(true[kind]) for kind in true for one in zip(true[kind], fake[kind]))
         train.update(self.fabric, self.critic_optimizer, loss)
         self.critic_schedule.step()
         return loss.detach()

@@ -88,14 +88,18 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pairs of nir `(N, C, H, W)` in [0, 1] and rgb `(N, 3, H, W)` in [-1, 1] -> scores of 70 x 70 patches."""
+    """Pairs of nir `(N, C, H, W)` in [0, 1] and rgb `(N, 3, H, W)` in [-1, 1] -> scores of 70 x 70 patches.
+
+    With more pictures, a tuple of scores, each in a pass of its own: batch norm over painted and true pictures at once would tell them apart by itself.
+    """
 
     def __init__(self, config):
         super().__init__()
         self.patches = init_normal(PatchDiscriminator(config.in_channels + 3, config.width))
 
-    def forward(self, nir, rgb_n):
-        return self.patches(torch.cat([from_unit(nir), rgb_n], 1)).float()
+    def forward(self, nir, rgb_n, *others):
+        scores = tuple(self.patches(torch.cat([from_unit(nir), one], 1)).float() for one in (rgb_n, *others))
+        return scores if others else scores[0]
 
 
 # ---------------------------------------------------------------- training
@@ -129,8 +133,8 @@ class Step:
         return {name: value.detach() for name, value in ({"loss": loss, "l1": l1} | found).items()}
 
     def teach_critic(self, nir, rgb_n, true_n):
-        """One update of the discriminator; both pairs in one pass."""
-        fake, real = self.critic(torch.cat([nir, nir]), torch.cat([rgb_n, true_n])).chunk(2)
+        """One update of the discriminator."""
+        fake, real = self.critic(nir, rgb_n, true_n)
         loss = losses.critic_loss(real, fake, self.config.gan)
         train.update(self.fabric, self.critic_optimizer, loss)
         self.critic_schedule.step()

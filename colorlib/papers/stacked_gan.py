@@ -128,7 +128,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pairs of nir `(N, C, 64, 64)` and rgb `(N, 3, 64, 64)` in [0, 1] -> scores `(N, 1)`, and the maps of its four layers."""
+    """Pairs of nir `(N, C, 64, 64)` and rgb `(N, 3, 64, 64)` in [0, 1] -> scores `(N, 1)`, and the maps of its four layers.
+
+    With the true picture beside, the scores of both, each in a pass of its own: batch norm over both at once would tell them apart by itself.
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -138,7 +141,9 @@ class Discriminator(nn.Module):
             for level, (before, after) in enumerate(zip([config.in_channels + 3, *widths], widths)))
         self.score = nn.Linear(widths[-1] * (PATCH // 16) ** 2, 1)
 
-    def forward(self, nir, rgb):
+    def forward(self, nir, rgb, true=None):
+        if true is not None:
+            return self(nir, rgb)[0], self(nir, true)[0]
         x, maps = from_unit(torch.cat([nir, rgb], 1)), []
         for layer in self.layers:
             x = layer(x)
@@ -211,8 +216,8 @@ class Step:
         return found
 
     def teach_critic(self, nir, rgb, true):
-        """One update of the discriminator; both pairs in one pass."""
-        fake, real = self.critic(torch.cat([nir, nir]), torch.cat([rgb, true]))[0].chunk(2)
+        """One update of the discriminator."""
+        fake, real = self.critic(nir, rgb, true)
         loss = losses.critic_loss(real, fake, "bce")
         train.update(self.fabric, self.critic_optimizer, loss)
         self.critic_schedule.step()
