@@ -36,7 +36,7 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=16, blocks=6, learning_rate=5e-4, batch_size=4, steps=800, image_size=96)
+CLASS = replace(PAPER, width=16, blocks=6, learning_rate=5e-4, batch_size=4, steps=500, image_size=96)
 SMOKE = replace(PAPER, width=8, blocks=3, learning_rate=1e-3, batch_size=4, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"cyclegan_infrared": PRESETS}

@@ -46,7 +46,7 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=16, critic_width=16, learning_rate=1e-3, halve_every=250, batch_size=4, steps=700, image_size=96)
+CLASS = replace(PAPER, width=16, critic_width=16, learning_rate=1e-3, halve_every=180, batch_size=4, steps=500, image_size=96)
 SMOKE = replace(PAPER, width=8, critic_width=8, blocks=2, scales=2, learning_rate=2e-3, halve_every=60, batch_size=4, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 TRAINING_ABLATIONS = {"one block shared": {}, "nothing shared": {"shared_blocks": 0}}
