@@ -1,5 +1,6 @@
 """What pix2pix, CycleGAN, UNIT, the asymmetric cycle GAN and the stacked GAN share: counts, sizes, updates, resuming, pairs that are kept apart."""
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,30 @@ def test_parameter_counts():
     assert count(cyclegan.Translator(cyclegan.PAPER)) == 11_378_179 and count(cyclegan.Critics(cyclegan.PAPER).nir) == 2_764_737
     triplet, joint = (count(stacked_gan.Generator(replace(stacked_gan.PAPER, generator=kind))) for kind in stacked_gan.GENERATORS)
     assert joint == pytest.approx(triplet, rel=0.05)                                    # the comparison is at about equal parameters
+
+
+def fill(network):
+    """Parameters that need no random numbers, the same wherever the layers are made in the same order."""
+    for i, p in enumerate(network.double().parameters()):
+        wave = torch.sin(0.7 * torch.arange(p.numel(), dtype=p.dtype) + i).view(p.shape)
+        p.data = wave / math.sqrt(p[0].numel()) if p.ndim > 1 else 0.1 * wave
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.weight.data += 1
+    return network
+
+
+@pytest.mark.parametrize("make, known", [
+    (lambda: pix2pix.Generator(replace(pix2pix.PAPER, width=4, halvings=6, dropout=0.0)), [-0.0368705221, 0.4032056675, -0.185845296]),
+    (lambda: cyclegan.Translator(replace(cyclegan.PAPER, width=4, blocks=2)), [0.0693142573, 0.08411204, 0.0059302643]),
+    (lambda: blocks.PatchDiscriminator(3, 4, 3, "batch"), [-0.0541460336, 0.0823146995, -0.0204843826]),
+    (lambda: blocks.PatchDiscriminator(3, 4, 3, "instance"), [0.0497221759, 0.080445679, 0.0322583802])], ids=["pix2pix", "CycleGAN", "patches", "patches, instance norm"])
+def test_outputs_of_the_authors_code(make, known):
+    """Mean, SD and one value of what `models/networks.py` of the authors' PyTorch code (as MCFNet's repository carries it) answered, 4 maps wide."""
+    x_n = torch.sin(0.05 * torch.arange(2 * 64 * 64, dtype=torch.float64)).view(2, 1, 64, 64)
+    network = fill(make()).train()
+    y = network(blocks.to_unit(x_n)) if isinstance(network, pix2pix.Generator) else network(x_n.expand(-1, 3, -1, -1))
+    assert [y.mean().item(), y.std().item(), y.flatten()[55].item()] == pytest.approx(known, abs=1e-8)
 
 
 @pytest.mark.parametrize("halvings, seen", [(2, 34), (3, 70), (4, 142)])
