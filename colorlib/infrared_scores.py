@@ -50,16 +50,16 @@ def score_pictures(pred, true):
 
 # ---------------------------------------------------------------- tables
 
-def survey_table(size=None, name="infrared"):
+def survey_table(size=None, name="infrared", datasets=None):
     """The survey's table and, in columns of their own that name the data set, ours; other pictures and another protocol, so no cell holds both.
 
     Systems of the survey first, those we have in the same line; then what costs nothing and our other methods. size: of our rows, by default the
-    largest run. Markdown.
+    largest run. datasets: of ours, by default all. Markdown.
     """
     published = {(row["system"], row["metric"], row["split"]): row["value"] for row in results.read_published(name) if row["split"] in SURVEY}
     ours = [row for row in results.latest(name, **({} if size is None else {"size": size})) if row.get("ae") is not None]
-    datasets = list(dict.fromkeys(row["dataset"] for row in ours))
-    found = {(label_of(row), row["dataset"]): row for row in ours}
+    datasets = datasets or list(dict.fromkeys(row["dataset"] for row in ours))
+    found = {(label_of(row), row["dataset"]): row for row in ours if row["dataset"] in datasets}
     systems = list(dict.fromkeys(system for system, _, _ in published))
     rest = sorted((one for one in dict.fromkeys(label for label, _ in found) if one not in OURS.values()), key=rank)
     lines = [["system", *(f"{heading}, {split} (published)" for heading in ("AE °", "SSIM") for split in SURVEY),

@@ -141,6 +141,7 @@ def test_survey_table(tmp_path, monkeypatch):
     assert lines[4:] == ["| ACGAN; asym_cyclegan | 5.05 | 5.30 | 0.90 | 0.89 | 7.12 | 0.500 | — | — |",
                          "| infrared copied | — | — | — | — | — | — | 9.00 | 0.250 |",
                          "| pix2pix_infrared (as published) | — | — | — | — | 6.00 | 0.600 | — | — |"]
+    assert infrared_scores.survey_table("class", datasets=("b val",)).splitlines()[-1] == "| infrared copied | — | — | — | — | 9.00 | 0.250 |"
 
 
 def test_challenge_table(tmp_path, monkeypatch):
