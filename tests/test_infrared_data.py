@@ -279,3 +279,14 @@ def test_made_up_pairs_say_what_they_are(tmp_path):
     assert list(map(experiments.data_name, specs)) == ["pseudo:imagenette", "pseudo:album", "album"]
     with pytest.raises(FileNotFoundError, match="gone is neither a folder"):
         data.open_pairs("pseudo:gone", 32)
+
+
+def test_a_test_folder_alone_has_no_train_split(tmp_path):
+    (tmp_path / "old" / "val").mkdir(parents=True)
+    for i in range(3):
+        write_pair(tmp_path / "old" / "val" / f"{i}", photo(i))
+    assert len(data.open_pairs(tmp_path / "old", 64, "val")) == 3
+    with pytest.raises(FileNotFoundError, match="has no train split: add a folder train"):      # never the test pictures in its place
+        data.open_pairs(tmp_path / "old", 64, "train")
+    floors = experiments.trivial_colorizers(tmp_path / "old", 64, "infrared")
+    assert "cubic fit" not in floors and "oracle luminance" in floors

@@ -121,9 +121,11 @@ def open_pairs(folder, size, split="train", limit=None):
         return choose(pack(NirPairs(folder, size, drop_gray=False)), split_vcip2020(folder)[split], limit)
     if split == "legacy":
         raise ValueError(f"{folder} has no legacy split: only the folder of VCIP2020 (NIR, RGB-Registered, Validation, Testing) has one.")
-    marked = [folder / word for word in SPLIT_WORDS[split] if (folder / word).is_dir()]
+    marked = {part: folder / word for part, words in SPLIT_WORDS.items() for word in words if (folder / word).is_dir()}
+    if marked and split not in marked:
+        raise FileNotFoundError(f"{folder} has no {split} split: add a folder {split} to it.")
     if marked:
-        return choose(pack(NirPairs(marked[0], size)), limit=limit)
+        return choose(pack(NirPairs(marked[split], size)), limit=limit)
     return choose(pack(NirPairs(folder, size)), split_pairs(folder)[split], limit)
 
 
