@@ -210,3 +210,17 @@ def test_bce_is_torchs():
 def test_wrong_words_are_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", TINY)
+def test_on_a_gpu(name):
+    fabric = train.make_fabric("cuda", devices=1)
+    fabric.launch()
+    paper, config = tiny(name)
+    step = paper.Step(config, fabric)
+    found = step(fabric.to_device(pairs()))
+    assert all(torch.isfinite(value) for value in found.values())
+    model, nir = step.result(), torch.rand(1, 1, 64, 64)
+    on_gpu = paper.colorize(model, {"nir": nir.cuda()}).cpu()
+    assert (on_gpu - paper.colorize(model.cpu(), {"nir": nir})).abs().max() < 1e-2

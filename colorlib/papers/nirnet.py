@@ -9,6 +9,7 @@ cycle that is easy to learn. True pairs stay in every update. The painter minimi
 as pictures are judged by error, structure and angle. It paints a picture and its mirror image and averages the two.
 """
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -30,8 +31,8 @@ class Config:
     back_halvings: int = 5
     photos: str = ""                    # photographs without infrared: whatever `data.open_pictures` takes; "": none
     photo_share: float = 0.5            # of a batch, beside the true pairs, once the way back is learned
-    photos_from: float = 0.3            # share of the updates before that
-    photos_until: float = 0.9           # share of the updates after which true pairs are left alone again
+    photos_from: float = 0.1            # share of the updates before that
+    photos_until: float = 0.6           # share of the updates after which true pairs are left alone again
     ssim_weight: float = 0.2
     angle_weight: float = 1.0
     zoom: float = 0.6                   # smallest share of a picture's side that is trained on, blown up to `image_size`; 1: crops as they are
@@ -102,6 +103,7 @@ class Step:
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
         train.seed_everything(config.seed)
+        self.notes = f"photographs {Path(config.photos).name}" if config.photos else ""
         adam = lambda network: torch.optim.AdamW(network.parameters(), config.learning_rate, betas=(0.5, 0.999), weight_decay=0.01)
         cycle = lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15,
                                                                               cycle_momentum=False)
