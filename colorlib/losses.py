@@ -82,8 +82,12 @@ def squared_variation(x):
     return 2 * (x.diff(dim=-2).square().mean() + x.diff(dim=-1).square().mean())
 
 
+@torch.autocast("cuda", enabled=False)
+@torch.autocast("cpu", enabled=False)
 def mean_ssim(pred, true):
-    """Structural similarity of `(N, C, H, W)` in [0, 1], mean over all pixels and maps; zeros outside the picture."""
+    """Structural similarity of `(N, C, H, W)` in [0, 1], mean over all pixels and maps; zeros outside the picture. In half precision the variances, small
+    differences of large numbers, would be noise, so it is computed in float32 at least."""
+    pred, true = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (pred, true))
     axis = torch.arange(WINDOW, device=pred.device, dtype=pred.dtype) - WINDOW // 2
     window = (-axis.square() / (2 * WINDOW_SIGMA ** 2)).exp()
     window = (window / window.sum()).expand(pred.shape[1], 1, 1, -1)

@@ -154,3 +154,11 @@ def test_half_precision_logits_are_summed_in_float32():
     logits, target, weights = classes()
     half = losses.rebalanced_cross_entropy(logits.bfloat16(), target, weights)
     assert half.dtype == torch.float32 and half.item() == pytest.approx(losses.rebalanced_cross_entropy(logits.bfloat16().float(), target, weights).item())
+
+
+def test_ssim_is_not_computed_in_half_precision():
+    true = 0.9 + 0.01 * torch.rand(1, 3, 24, 24)
+    plain = losses.mean_ssim(true + 0.001, true)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert losses.mean_ssim(true + 0.001, true).item() == pytest.approx(plain.item(), abs=1e-6)
+    assert 0.5 < plain < 1 and losses.mean_ssim(true.bfloat16(), true.bfloat16()).dtype == torch.float32
