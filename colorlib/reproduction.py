@@ -47,11 +47,13 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photo
         if hasattr(method.papers, "match"):
             from colorlib import reference_figures      # here, because it is built on this module
             yield from (f"{method.name}: {figure} {found}" for figure, found in reference_figures.draw(method, model, size))
+        where = {"size": size}
         if method.sees == "infrared":
             from colorlib import infrared_figures      # here, because it is built on this module
             yield from (f"{method.name}: {figure} {found}" for figure, found in infrared_figures.draw(method, model, size))
+            where |= {"dataset": row["dataset"] for row in infrared_figures.real_rows(size)[:1]}
         # what is published of infrared has other pictures and another protocol: `infrared_scores` has the tables that show both
-        table = results.table(method.results, table_metrics(method.results), size=size, published=method.sees != "infrared")
+        table = results.table(method.results, table_metrics(method.results), published=method.sees != "infrared", **where)
         yield f"{method.name}: table {write_table(method, size, table)}"
         from colorlib import protocols      # here, because it is built on this module
         if method.module in protocols.PROTOCOLS and method.sees == "grey":
