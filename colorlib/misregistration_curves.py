@@ -91,6 +91,7 @@ def draw(size="class", dataset=None, metric="psnr"):
     """A matplotlib Figure: on the left the metric over the shift trained with, a line a method with a band over its seeds; on the right the other
     kinds, a point a method with its seeds' range."""
     dataset, found = gather(size, dataset)
+    found = {method: kinds for method, kinds in found.items() if len(kinds) > 1} or found      # a single point is no curve
     heading, _, arrow = results.METRICS[metric]
     others = list(dict.fromkeys(kind for kinds in found.values() for kind in kinds if shift_of(kind) is None))
     with plt.rc_context(figures.STYLE):
