@@ -57,7 +57,7 @@ class Config:
 
 PAPER = Config()
 CLASS = replace(PAPER, widths=(16, 32, 64, 32), critic_width=16, learning_rates=(2e-3, 5e-4), init_sd=0.0, one_cycle=True, intensity_range=255.0, batch_size=8,
-                steps=2_400, working_size=128)
+                steps=1_400, working_size=128)
 SMOKE = replace(PAPER, widths=(8, 12, 16, 12), critic_width=8, learning_rates=(4e-3, 1e-3), init_sd=0.0, one_cycle=True, intensity_range=255.0, batch_size=8,
                 steps=160, working_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
