@@ -286,6 +286,8 @@ def test_one_pass_and_a_frozen_discriminator_change_no_gradient(gan, monkeypatch
     score_fake, score_true = D(x, fake.detach()), D(x, true)
     if gan == "lsgan":
         loss_D = 0.5 * (score_fake.square().mean() + (score_true - 1).square().mean())
+    elif gan == "bce":
+        loss_D = 0.5 * (F.softplus(score_fake).mean() + F.softplus(-score_true).mean())
     else:
         loss_D = score_fake.mean() - score_true.mean()
     if gan == "wgan_gp":
@@ -299,7 +301,7 @@ def test_one_pass_and_a_frozen_discriminator_change_no_gradient(gan, monkeypatch
     gradients_D = {name: p.grad.clone() for name, p in D.named_parameters()}
     fake, saliency = G(x)
     score = D(x, fake)
-    adversarial = (score - 1).square().mean() if gan == "lsgan" else -score.mean()
+    adversarial = {"lsgan": (score - 1).square().mean(), "bce": F.softplus(-score).mean()}.get(gan, -score.mean())
     loss_G = (fake - true).abs().mean() + 0.5 * (fake * saliency - true * true_saliency).abs().mean() + 0.05 * adversarial
     loss_G.backward()
 
