@@ -89,10 +89,7 @@ def measure_references(method, model, count=PICTURES, spec="scenes"):
 
 def measure_infrared(method, model, count=PICTURES, spec="scenes"):
     """{"n", metric: mean} of INFRARED_METRICS, on scenes or a folder of pairs at the size the network sees; n: a folder may hold fewer than `count`."""
-    side, place = zoo.working_size(model.config), next(model.parameters()).device
-    dataset = experiments.open_test(method, spec, side, count)
-    painted = lambda batch: method.papers.variants(model)[""](experiments.to_device(batch, place))
-    found = metrics.summarize(experiments.evaluate({"": painted}, dataset, side, progress=False, sees=method.sees)[""])
+    found = experiments.summarize_pairs(method, model, experiments.open_test(method, spec, zoo.working_size(model.config), count))
     return {key: found[key] for key in ("n", *INFRARED_METRICS)}
 
 

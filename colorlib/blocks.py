@@ -104,6 +104,11 @@ class Pool:
         self.kept = list(state["kept"])
 
 
+def one_cycle(optimizer, rate, steps):
+    """A schedule that warms up to the rate for 15 % of the updates and falls to zero along a cosine; Adam's betas stay, as GANs choose them with care."""
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps + 1, pct_start=0.15, cycle_momentum=False)
+
+
 def constant_then_linear(optimizer, steps):
     """A schedule that keeps the rate for the first half of the updates and lets it fall to zero in the second (Zhu et al. 2017, section 7.1)."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: min(1.0, 2 * max(0.0, 1 - done / max(1, steps))))

@@ -178,6 +178,12 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
     return {name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in scores.items()}
 
 
+def summarize_pairs(method, model, dataset):
+    """{"n", metric: mean} of a method that sees infrared on pairs, its first variant, at its working size."""
+    painted = lambda batch: method.papers.variants(model)[""](to_device(batch, next(model.parameters()).device))
+    return metrics.summarize(evaluate({"": painted}, dataset, zoo.working_size(model.config), progress=False, sees="infrared")[""])
+
+
 def score_reference(ab, pred, reference):
     """{"his", "his_file": `(N,)` float64} of ab `(N, 2, h, w)`, array, as a network gave it, and the pictures `(N, 3, H, W)` uint8 painted with it."""
     return {"his": reference_scores.his_tensor(torch.as_tensor(ab), reference), "his_file": reference_scores.his_file(pred, reference)}

@@ -199,8 +199,6 @@ def merge_picture(guide, rgb, method="guided", dtype=np.uint8):
     rgb = torch.as_tensor(rgb).detach().cpu().float()
     if guide.ndim != 2 or rgb.ndim != 3 or len(rgb) != 3 or 0 in rgb.shape or not rgb.isfinite().all():
         raise ValueError(f"merge_picture needs a guide (H, W) and finite rgb (3, h, w): got {guide.shape} and {tuple(rgb.shape)}.")
-    if method not in ("guided", *PLAIN):
-        raise ValueError(f"method is {method!r}: choose guided, {', '.join(PLAIN[:-1])} or {PLAIN[-1]}.")
     guide, large = _as_tensor(guide), np.empty((*guide.shape, 3), dtype)
     detail = DETAIL_GAIN / 100 * guide if method == "guided" else torch.zeros(()).expand_as(guide)
     small = F.interpolate(detail[None, None], size=rgb.shape[1:], mode="bilinear", antialias=True)[0]

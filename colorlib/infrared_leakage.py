@@ -6,7 +6,7 @@ Infrared pairs are often crops, two and more of a photograph. Cut by crop, a set
 import hashlib
 from dataclasses import replace
 
-from colorlib import data, experiments, metrics, results, train, zoo
+from colorlib import data, experiments, results, train, zoo
 
 FILE = "infrared_leakage"
 TESTED = 36                 # photographs tested on, at most
@@ -43,10 +43,8 @@ def run(spec, name="unet_infrared", size=None, seed=0, changes=None, device="aut
         fabric = train.make_fabric(device, precision=precision)
         step = method.papers.make_step(config, fabric, pairs := data.choose(known[side], ids))
         train.fit(step, pairs, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=seed, crop=config.image_size, progress=progress)
-        model = step.result()
-        painted = lambda batch: method.papers.variants(model)[""](experiments.to_device(batch, next(model.parameters()).device))
-        scores = experiments.evaluate({"": painted}, test, zoo.working_size(config), progress=False, sees="infrared")[""]
-        found = {key: metrics.summarize(scores)[key] for key in ("psnr", "ssim", "ae")}
+        summary = experiments.summarize_pairs(method, step.result(), test)
+        found = {key: summary[key] for key in ("psnr", "ssim", "ae")}
         results.append(FILE, {"method": name, "variant": row, "size": size, "dataset": experiments.data_name(spec), "split_hash": results.split_hash(tested),
                               "n": len(tested), "seed": seed, "steps": config.steps, "batch": config.batch_size, "trained_on": len(ids),
                               "config_hash": results.config_hash(config)} | found)

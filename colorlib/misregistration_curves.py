@@ -10,7 +10,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 
-from colorlib import data, experiments, figures, metrics, results, train, zoo
+from colorlib import data, experiments, figures, results, train, zoo
 
 FILE = "misregistration"
 METHODS = ("unet_infrared", "pix2pix_infrared", "cyclegan_infrared", "asym_cyclegan")
@@ -55,13 +55,10 @@ def run(methods=METHODS, kinds=KINDS, size=None, seeds=SEEDS, spec="scenes", dev
 
 def measure(name, model, size, spec, limit=None):
     """{"split_hash", "n", metric: mean} of METRICS on the registered "val" pairs."""
-    method, working_size, place = zoo.get(name), zoo.working_size(model.config), next(model.parameters()).device
-    side = working_size if experiments.is_scenes(spec) else experiments.INFRARED_TEST_SIZE[size]
+    method, side = zoo.get(name), zoo.working_size(model.config) if experiments.is_scenes(spec) else experiments.INFRARED_TEST_SIZE[size]
     dataset = experiments.open_test(method, spec, side, limit)
-    painted = lambda batch: method.papers.variants(model)[""](experiments.to_device(batch, place))
-    scores = experiments.evaluate({"": painted}, dataset, working_size, progress=False, sees=method.sees)[""]
-    return {"split_hash": results.split_hash(experiments.dataset_ids(dataset)), "n": len(dataset)} \
-        | {key: metrics.summarize(scores)[key] for key in METRICS}
+    found = experiments.summarize_pairs(method, model, dataset)
+    return {"split_hash": results.split_hash(experiments.dataset_ids(dataset))} | {key: found[key] for key in ("n", *METRICS)}
 
 
 def gather(size="class", dataset=None):

@@ -1,4 +1,5 @@
 """Small pictures, folders and videos for the tests of the data modules."""
+import math
 import os
 from pathlib import Path
 
@@ -32,6 +33,23 @@ def fill(folder, *names, **options):
     for i, name in enumerate(names):
         save(folder / name, colorful(i, **options))
     return folder
+
+
+def infrared_batch(n=2, side=32, seed=0, **more):
+    """A training batch of noise: nir `(n, 1, side, side)`, rgb, and more, {key: channels}; uint8."""
+    random = torch.Generator().manual_seed(seed)
+    return {key: torch.randint(0, 256, (n, channels, side, side), generator=random, dtype=torch.uint8) for key, channels in ({"nir": 1, "rgb": 3} | more).items()}
+
+
+def fill_parameters(network):
+    """Parameters in float64 that need no random numbers, the same wherever the layers are made in the same order; returns the network."""
+    for i, p in enumerate(network.double().parameters()):
+        wave = torch.sin(0.7 * torch.arange(p.numel(), dtype=p.dtype) + i).view(p.shape)
+        p.data = wave / math.sqrt(p[0].numel()) if p.ndim > 1 else 0.1 * wave
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.weight.data += 1
+    return network
 
 
 def truncate(path, share=0.5):

@@ -6,6 +6,7 @@ import torch
 
 from colorlib import train
 from colorlib.papers import nirnet
+from tests.data_samples import infrared_batch as pairs
 
 TINY = replace(nirnet.SMOKE, width=4, halvings=3, back_width=4, batch_size=4, steps=4, image_size=32)
 
@@ -13,11 +14,6 @@ TINY = replace(nirnet.SMOKE, width=4, halvings=3, back_width=4, batch_size=4, st
 @pytest.fixture(scope="module")
 def fabric():
     return train.make_fabric("cpu")
-
-
-def pairs(n=4, side=32, seed=0, **more):
-    random = torch.Generator().manual_seed(seed)
-    return {key: torch.randint(0, 256, (n, channels, side, side), generator=random, dtype=torch.uint8) for key, channels in ({"nir": 1, "rgb": 3} | more).items()}
 
 
 def test_the_loss_is_zero_for_the_truth_alone():
@@ -32,7 +28,7 @@ def test_the_loss_is_zero_for_the_truth_alone():
 
 def test_photographs_join_once_the_way_back_is_learned(fabric):
     config = replace(TINY, photos="somewhere", photos_from=0.25, photos_until=0.75, jitter=0.0, zoom=1.0)
-    step, batch = nirnet.Step(config, fabric), pairs(photo=3)
+    step, batch = nirnet.Step(config, fabric), pairs(4, photo=3)
     seen = []
     step.model.register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
     for _ in range(4):
@@ -56,7 +52,7 @@ def test_pairs_carry_photographs():
 def test_the_mirror_image_is_painted_alike(fabric):
     """Averaging over the mirror image makes the network treat left and right alike."""
     step = nirnet.Step(TINY, fabric)
-    step(pairs())
+    step(pairs(4))
     model, nir = step.model.module.eval(), torch.rand(1, 1, 32, 48)
     turned = lambda mirror: nirnet.colorize(model, {"nir": nir.flip(-1)}, mirror).flip(-1)
     assert torch.allclose(turned(True), nirnet.colorize(model, {"nir": nir}, True), atol=1e-6)

@@ -1,5 +1,4 @@
 """The S-shape network: layer counts of the lab's code, its edge target, its four variants."""
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ from PIL import Image, ImageFilter
 
 from colorlib import train
 from colorlib.papers import sshape
+from tests.data_samples import fill_parameters, infrared_batch as pairs
 
 TINY = replace(sshape.SMOKE, width=4, batch_size=2, steps=4, image_size=32)
 count = lambda network: sum(p.numel() for p in network.parameters())
@@ -19,31 +19,15 @@ def fabric():
     return train.make_fabric("cpu")
 
 
-def pairs(n=2, side=32, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    return {key: torch.randint(0, 256, (n, channels, side, side), generator=random, dtype=torch.uint8) for key, channels in (("nir", 1), ("rgb", 3))}
-
-
 def test_parameter_counts():
     assert count(sshape.ColorNet(sshape.PAPER)) == 13_394_307
     assert [count(sshape.EdgeNet(levels)) for levels in (1, 3)] == [2_499, 1_516_995]
     assert sshape.networks(sshape.PAPER).keys() == {"ColorNet", "EdgeNet (training only)"}
 
 
-def fill(network):
-    """Parameters that need no random numbers, the same wherever the layers are made in the same order."""
-    for i, p in enumerate(network.parameters()):
-        wave = torch.sin(0.7 * torch.arange(p.numel(), dtype=p.dtype) + i).view(p.shape)
-        p.data = wave / math.sqrt(p[0].numel()) if p.ndim > 1 else 0.1 * wave
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.weight.data += 1
-    return network
-
-
 def test_outputs_of_the_labs_code():
     """Mean, SD and one pixel of what `ColorNet.py` and `unet_model.py` of endrol/NIR-colorization answered in training mode, picture and edges."""
-    network = fill(sshape.SShape(replace(sshape.PAPER, edge_levels=1), training=True).double()).train()
+    network = fill_parameters(sshape.SShape(replace(sshape.PAPER, edge_levels=1), training=True)).train()
     nir = 0.5 + 0.5 * torch.sin(0.05 * torch.arange(2 * 32 * 48, dtype=torch.float64)).view(2, 1, 32, 48)
     true = 0.5 + 0.5 * torch.cos(0.03 * torch.arange(2 * 3 * 32 * 48, dtype=torch.float64)).view(2, 3, 32, 48)
     rgb, edges = network(nir, true)

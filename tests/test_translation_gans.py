@@ -1,6 +1,5 @@
 """What pix2pix, CycleGAN, UNIT, the asymmetric cycle GAN and the stacked GAN share: counts, sizes, updates, resuming, pairs that are kept apart."""
 import copy
-import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from colorlib import blocks, losses, train, zoo
 from colorlib.papers import asym_cyclegan, cyclegan, pix2pix, stacked_gan, unit
+from tests.data_samples import fill_parameters, infrared_batch as pairs
 
 TINY = {"pix2pix_infrared": dict(width=4, halvings=5), "unet_infrared": dict(width=4, halvings=5), "cyclegan_infrared": dict(width=4, blocks=1),
         "unit": dict(width=4, critic_width=4), "asym_cyclegan": dict(width=4, blocks=1), "asym_cyclegan_paired": dict(width=4, blocks=1, epoch=1),
@@ -24,11 +24,6 @@ def fabric():
     return train.make_fabric("cpu")
 
 
-def pairs(n=2, side=64, seed=0):
-    random = torch.Generator().manual_seed(seed)
-    return {key: torch.randint(0, 256, (n, channels, side, side), generator=random, dtype=torch.uint8) for key, channels in (("nir", 1), ("rgb", 3))}
-
-
 # ---------------------------------------------------------------- layers
 
 def test_parameter_counts():
@@ -40,17 +35,6 @@ def test_parameter_counts():
     assert joint == pytest.approx(triplet, rel=0.05)                                    # the comparison is at about equal parameters
 
 
-def fill(network):
-    """Parameters that need no random numbers, the same wherever the layers are made in the same order."""
-    for i, p in enumerate(network.double().parameters()):
-        wave = torch.sin(0.7 * torch.arange(p.numel(), dtype=p.dtype) + i).view(p.shape)
-        p.data = wave / math.sqrt(p[0].numel()) if p.ndim > 1 else 0.1 * wave
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.weight.data += 1
-    return network
-
-
 @pytest.mark.parametrize("make, known", [
     (lambda: pix2pix.Generator(replace(pix2pix.PAPER, width=4, halvings=6, dropout=0.0)), [-0.0368705221, 0.4032056675, -0.185845296]),
     (lambda: cyclegan.Translator(replace(cyclegan.PAPER, width=4, blocks=2)), [0.0693142573, 0.08411204, 0.0059302643]),
@@ -59,7 +43,7 @@ def fill(network):
 def test_outputs_of_the_authors_code(make, known):
     """Mean, SD and one value of what `models/networks.py` of the authors' PyTorch code (as MCFNet's repository carries it) answered, 4 maps wide."""
     x_n = torch.sin(0.05 * torch.arange(2 * 64 * 64, dtype=torch.float64)).view(2, 1, 64, 64)
-    network = fill(make()).train()
+    network = fill_parameters(make()).train()
     y = network(blocks.to_unit(x_n)) if isinstance(network, pix2pix.Generator) else network(x_n.expand(-1, 3, -1, -1))
     assert [y.mean().item(), y.std().item(), y.flatten()[55].item()] == pytest.approx(known, abs=1e-8)
 
@@ -100,7 +84,7 @@ def test_an_update_moves_every_network_and_any_size_is_painted(name, fabric):
     step = paper.Step(config, fabric)
     networks = [part for part in vars(step).values() if isinstance(part, torch.nn.Module)]
     before = [{key: value.detach().clone() for key, value in network.named_parameters()} for network in networks]
-    found = step(pairs())
+    found = step(pairs(side=64))
     assert all(torch.isfinite(value) for value in found.values()) and len(networks) == (1 if name == "unet_infrared" else 2)
     for network, old in zip(networks, before):
         still = [key for key, value in network.named_parameters() if torch.equal(value, old[key]) and key.endswith("weight")]
@@ -113,7 +97,7 @@ def test_an_update_moves_every_network_and_any_size_is_painted(name, fabric):
 @pytest.mark.parametrize("name", ["cyclegan_infrared", "asym_cyclegan_paired", "unit", "stacked_gan"])
 def test_an_interrupted_run_goes_on_bit_equal(name, fabric, tmp_path):
     paper, config = tiny(name)
-    dataset = [{key: value[0] for key, value in pairs(1, seed=i).items()} | {"id": str(i)} for i in range(6)]
+    dataset = [{key: value[0] for key, value in pairs(1, 64, seed=i).items()} | {"id": str(i)} for i in range(6)]
     fit = lambda run, steps: train.fit(step := paper.Step(config, fabric), dataset, steps=steps, batch_size=2, fabric=fabric, run=run, tag="t",
                                        log_every=1, progress=False) and step
     whole = fit(tmp_path / "whole", 4).result().state_dict()
@@ -126,7 +110,7 @@ def test_pictures_without_pairs_are_enough(fabric):
     """An unpaired update must not care which infrared picture lies beside which colour one, a paired one must."""
     def first_loss(name, turned):
         paper, config = tiny(name, batch_size=3)
-        batch = pairs(3)
+        batch = pairs(3, 64)
         if turned:
             batch["rgb"] = batch["rgb"].roll(1, 0)
         return paper.Step(config, fabric)(batch)
@@ -187,7 +171,7 @@ def test_the_range_decides_which_term_pulls(fabric):
     """On [0, 1] the adversarial term pulls hardest, on [0, 255] intensity, 65,025 times as hard as before."""
     def norms(span):
         paper, config = tiny("stacked_gan", intensity_range=span, stack_weight=0.0)
-        return stacked_gan.gradient_norms(paper.Step(config, fabric), pairs())
+        return stacked_gan.gradient_norms(paper.Step(config, fabric), pairs(side=64))
     small, large = norms(1.0), norms(255.0)
     assert large["intensity"] == pytest.approx(255 ** 2 * small["intensity"], rel=1e-3)
     assert large["intensity"] > 100 * large["adversarial"] and large["adversarial"] == pytest.approx(small["adversarial"], rel=1e-3)
@@ -219,7 +203,7 @@ def test_on_a_gpu(name):
     fabric.launch()
     paper, config = tiny(name)
     step = paper.Step(config, fabric)
-    found = step(fabric.to_device(pairs()))
+    found = step(fabric.to_device(pairs(side=64)))
     assert all(torch.isfinite(value) for value in found.values())
     model, nir = step.result(), torch.rand(1, 1, 64, 64)
     on_gpu = paper.colorize(model, {"nir": nir.cuda()}).cpu()

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import data, losses, train
-from colorlib.blocks import at_any_size, from_unit, pair_of, to_unit
+from colorlib.blocks import at_any_size, from_unit, one_cycle, pair_of, to_unit
 from colorlib.papers.asym_cyclegan import UNet
 
 
@@ -105,15 +105,13 @@ class Step:
         train.seed_everything(config.seed)
         self.notes = f"photographs {Path(config.photos).name}" if config.photos else ""
         adam = lambda network: torch.optim.AdamW(network.parameters(), config.learning_rate, betas=(0.5, 0.999), weight_decay=0.01)
-        cycle = lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15,
-                                                                              cycle_momentum=False)
         model = NirNet(config)
         self.model, self.optimizer = train.prepare(fabric, model, adam(model), compile)
-        self.schedule = cycle(self.optimizer)
+        self.schedule = one_cycle(self.optimizer, config.learning_rate, config.steps)
         if config.photos:
             back = make_back(config)
             self.back, self.back_optimizer = train.prepare(fabric, back, adam(back), compile)
-            self.back_schedule = cycle(self.back_optimizer)
+            self.back_schedule = one_cycle(self.back_optimizer, config.learning_rate, config.steps)
 
     def __call__(self, batch):
         config, (nir, rgb), found = self.config, pair_of(batch), {}

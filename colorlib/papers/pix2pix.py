@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import losses, train
-from colorlib.blocks import PatchDiscriminator, at_any_size, constant_then_linear, from_unit, init_normal, pair_of, to_unit
+from colorlib.blocks import PatchDiscriminator, at_any_size, constant_then_linear, from_unit, init_normal, one_cycle, pair_of, to_unit
 
 DROPOUT_LAYERS = 3      # of the decoder, from the bottom
 
@@ -154,7 +154,7 @@ def make_adam(network, config):
 
 def make_schedule(optimizer, config):
     if config.one_cycle:
-        return torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15, cycle_momentum=False)
+        return one_cycle(optimizer, config.learning_rate, config.steps)
     return constant_then_linear(optimizer, config.steps)
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import losses, train
-from colorlib.blocks import from_unit, pair_of, to_unit
+from colorlib.blocks import from_unit, one_cycle, pair_of, to_unit
 
 PATCH = 64                              # side the discriminator's dense layer is made for
 GENERATORS = ("triplet", "joint")
@@ -230,7 +230,7 @@ class Step:
 
 def make_schedule(optimizer, rate, config):
     if config.one_cycle:
-        return torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=config.steps + 1, pct_start=0.15, cycle_momentum=False)
+        return one_cycle(optimizer, rate, config.steps)
     return torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
 
 
