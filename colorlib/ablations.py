@@ -2,22 +2,26 @@
 
 A paper's file lists what is worth changing in `TRAINING_ABLATIONS`: {row: {field of Config: value}}, the first row the method as it is. Measured on procedural
 scenes, whose objects have exact masks: the colour error on the object and beside it, and whether the two are kept apart; methods that take colours from a
-reference with related and unrelated ones; methods that see infrared by the angular error. On photographs, what needs no mask.
+reference with related and unrelated ones; methods that see infrared by the angular error; methods that are trained on clips by how steady their
+colours are, beside the truth, grey and the mean colour. On photographs, what needs no mask.
 """
 import re
 
 import numpy as np
 
-from colorlib import caption_scores, experiments, failures, images, lab, metrics, reference_scores, results, train, zoo
+from colorlib import caption_scores, data, experiments, failures, images, lab, metrics, reference_scores, results, train, video_scores, zoo
 
 METRICS = {"psnr": ("PSNR", 2), "object_error": ("ab error, object", 2), "ground_error": ("ab error, ground", 2), "kept_apart": ("kept apart", 2),
            "ssim": ("SSIM", 3), "ae": ("AE °", 2),                                                                         # of methods that see infrared
            "colorfulness": ("colourfulness", 1)}
+CLIP_METRICS = ("ssim", "colorfulness_ratio", "warp_error", "chroma_warp_error", "static_flicker", "cdc_gap", "drift",
+                *(f"psnr@{k}" for k in video_scores.FRAME_NUMBERS))                                              # of methods trained on clips
 INFRARED_METRICS = ("psnr", "ssim", "ae", "colorfulness")
 COLOR_METRICS = {"acc@1": ("acc@1 %", 1), "acc@1 told": ("acc@1 %, told", 1), "acc@5 told": ("acc@5 %, told", 1)}      # of methods that choose among colours
 REFERENCE_METRICS = {"his": ("HIS", 3), "his unrelated": ("HIS, unrelated", 3), "gate": ("gate", 2), "gate unrelated": ("gate, unrelated", 2),
                      "match_accuracy": ("matches on the object %", 1)}                                                     # of methods that take a reference
 PICTURES = 100
+CLIPS = 12                  # whole shots, for methods trained on clips
 SEEDS = 3
 
 
@@ -40,6 +44,8 @@ def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, 
             if weights is None:      # a helping process of a parallel run
                 continue
             model = zoo.load(name, weights, size, device)
+            if experiments.reads_clips(method):
+                write_trivial(method, size, spec, model.config.image_size)
             summary = measure(method, model, spec=spec)
             results.append(f"{name}_ablation", {"method": name, "variant": row, "size": size, "dataset": f"{experiments.data_name(spec)} val", "n": PICTURES}
                            | experiments.columns_of_training(model, weights) | summary)
@@ -49,12 +55,15 @@ def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, 
 def measure(method, model, count=PICTURES, spec="scenes"):
     """{metric: mean} of a model on pictures it was not trained on. object_error, ground_error: root mean squared ab distance in CIE units inside and
     outside the main object's mask; kept_apart: see `failures.object_intervention`; acc@k: see `caption_scores`, for methods that choose among colours; of
-    methods that take a reference: see `measure_references`; of methods that see infrared: INFRARED_METRICS. What needs masks is left out where there are
-    none."""
+    methods that take a reference: see `measure_references`; of methods that see infrared: INFRARED_METRICS; of methods trained on clips: see
+    `measure_clips`. What needs masks is left out where there are none."""
     if "reference" in method.conditions:
         return measure_references(method, model, count, spec)
     if method.sees == "infrared":
         return measure_infrared(method, model, count, spec)
+    if experiments.reads_clips(method):
+        colorizers = {"": video_scores.clip_colorizers(method, model)[""]}
+        return measure_clips(colorizers, spec, model.config.image_size)[""]
     reads = not experiments.is_scenes(spec) and experiments.reads_captions(method)                        # scenes have captions anyway
     dataset = experiments.open_dataset(spec, model.config.image_size, split="val", limit=count, captions=reads)
     wanted = ("psnr", "object_error", "ground_error", "kept_apart", "colorfulness") if "mask" in dataset[0] else ("psnr", "colorfulness")
@@ -93,9 +102,28 @@ def measure_infrared(method, model, count=PICTURES, spec="scenes"):
     return {key: found[key] for key in ("n", *INFRARED_METRICS)}
 
 
+def measure_clips(colorizers, spec, side):
+    """{row: {"n", metric: mean}} on whole test shots, see `video_scores.measure_clips`: psnr and CLIP_METRICS, where these clips allow them."""
+    dataset = data.open_clips(spec, side, "shot", split="val", limit=CLIPS, with_flow=True)
+    found = {row: video_scores.summarize(columns) for row, columns in video_scores.measure_clips(colorizers, dataset, trivial=False).items()}
+    return {row: {key: value for key, value in columns.items() if key in ("n", "psnr", *CLIP_METRICS)} for row, columns in found.items()}
+
+
+def write_trivial(method, size, spec, side):
+    """Append the rows truth, grey and mean colour to the table of a method trained on clips, unless it has them."""
+    name, dataset = f"{method.name}_ablation", f"{experiments.data_name(spec)} val"
+    if any(row["method"] in results.TRIVIAL and (row["size"], row["dataset"]) == (size, dataset) for row in results.read(name)):
+        return
+    for row, summary in measure_clips(video_scores.trivial_colorizers(experiments.mean_clip_ab(spec, side)), spec, side).items():
+        results.append(name, {"method": row, "variant": row, "size": size, "dataset": dataset} | summary)
+
+
 def shown(rows):
-    """The metrics of a table, {column: (heading, digits)}: those that all rows have; of REFERENCE_METRICS those that any has, as a row may lack the gate."""
-    return {key: value for key, value in (METRICS | COLOR_METRICS | REFERENCE_METRICS).items()
+    """The metrics of a table, {column: (heading, digits)}: those that all trained rows have; of REFERENCE_METRICS those that any has, as a row may
+    lack the gate."""
+    rows = [row for row in rows if row.get("method") not in results.TRIVIAL]
+    of_clips = {key: results.METRICS[key][:2] for key in CLIP_METRICS} if any("warp_error" in row for row in rows) else {}
+    return {key: value for key, value in (METRICS | of_clips | COLOR_METRICS | REFERENCE_METRICS).items()
             if (any if key in REFERENCE_METRICS else all)(row.get(key) is not None for row in rows)}
 
 
@@ -105,9 +133,10 @@ def table(name, size=None, spec="scenes"):
     read = [row for row in results.read(f"{name}_ablation") if row["size"] == size and row["dataset"] == dataset]
     lines = [["changed", "seeds", *(heading for heading, _ in shown(read).values())]]
     for row in read:
-        rows.setdefault(row["variant"], {})[int(row["seed"])] = row      # the last run of a seed counts
+        rows.setdefault(row["variant"], {})[row["seed"]] = row      # the last run of a seed counts; trivial rows have none
     for variant, found in rows.items():
         values = {key: np.array([one[key] for one in found.values() if one.get(key) is not None]) for key in shown(read)}
-        cell = lambda x, digits: f"{x.mean():.{digits}f} ± {np.ptp(x) / 2:.{digits}f}" if len(x) else "—"
-        lines.append([variant, str(len(found)), *(cell(values[key], digits) for key, (_, digits) in shown(read).items())])
+        spread = lambda x, digits: "" if None in found else f" ± {np.ptp(x) / 2:.{digits}f}"
+        cell = lambda x, digits: f"{x.mean():.{digits}f}{spread(x, digits)}" if len(x) else "—"
+        lines.append([variant, "—" if None in found else str(len(found)), *(cell(values[key], digits) for key, (_, digits) in shown(read).items())])
     return results.markdown(lines)

@@ -23,8 +23,9 @@ CAFFE_SD = 57                         # of ImageNet on 0..255: what dividing the
 SMALLEST = 16                         # px a side that every layer of `LAYERS` can take
 BATCH = 16                            # pictures at a time
 
-# ends of `network.features[:end]`: VGG-16 before the ReLU of that convolution, SqueezeNet after that fire module
+# ends of `network.features[:end]`: VGG-16 before the ReLU of that convolution, VGG-19 after it, SqueezeNet after that fire module
 LAYERS = {"vgg16": {"conv3_3": 15, "conv1_2": 3, "conv2_2": 8, "conv4_3": 22},
+          "vgg19": {"relu1_1": 2, "relu2_1": 7, "relu2_2": 9, "relu3_1": 12, "relu3_4": 18, "relu4_1": 21, "relu4_4": 27, "relu5_1": 30, "relu5_2": 32},
           "squeezenet1_1": {"fire4": 7, "conv1": 1, "fire2": 4, "fire3": 5, "fire5": 8}}
 LAYERS[STAND_IN] = LAYERS["squeezenet1_1"]
 
@@ -128,6 +129,56 @@ class Features(nn.Module):
         if rgb.ndim != 4 or rgb.shape[1] != 3 or min(rgb.shape[2:]) < SMALLEST or not rgb.is_floating_point():
             raise ValueError(f"rgb must be floats (N, 3, H, W) of at least {SMALLEST} px a side, not {rgb.dtype} {tuple(rgb.shape)}.")
         return self.network((rgb - self.mean) / self.sd) / self.scale
+
+
+class FeaturePyramid(nn.Module):
+    """Several layers of one frozen network: rgb `(N, 3, H, W)` float in [0, 1] -> {layer: maps}, differentiable in rgb. For style and content losses.
+
+    name: "vgg19", `STAND_IN` with a file (see `Features`, divided by 57 alike), or "random": VGG-19's first nine convolutions, an eighth as wide, with weights
+    from chance that are always the same, which needs no file; Gram matrices of such features still tell textures apart (He et al. 2016, arXiv 1606.04801). layers:
+    of `LAYERS[name]`. normalise: VGG-19 gets ImageNet's mean and SD subtracted and divided out. `label` says what it is, for a result's row. Raises what `Features`
+    raises. Pictures must have 16 px a side, for relu5 of VGG-19 at least.
+    """
+
+    def __init__(self, name, layers, file=None, *, normalise=False):
+        super().__init__()
+        known = LAYERS["vgg19" if name == "random" else name]
+        if unknown := [layer for layer in layers if layer not in known]:
+            raise ValueError(f"{name} has no layer {unknown[0]!r} here: choose from {', '.join(known)}.")
+        self.ends = {known[layer]: layer for layer in layers}
+        classifier = None if name == "random" else load_classifier(name, file)
+        network = _random_features() if name == "random" else classifier.network.features
+        self.network = network[:max(self.ends)].eval().requires_grad_(False)
+        for layer in self.network:
+            if isinstance(layer, nn.ReLU):
+                layer.inplace = False      # maps that are kept must not be overwritten
+        self.label = f"{name} {', '.join(self.ends.values())}" + " (stand-in)" * (name != "vgg19")
+        self.scale = CAFFE_SD if name == STAND_IN else 1
+        mean, sd = (classifier.prepare.mean, classifier.prepare.std) if name == STAND_IN or normalise and classifier else ([0.0] * 3, [1.0] * 3)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("sd", torch.tensor(sd).view(3, 1, 1), persistent=False)
+
+    def forward(self, rgb):
+        maps, found = (rgb - self.mean) / self.sd, {}
+        for place, layer in enumerate(self.network, 1):
+            maps = layer(maps)
+            if place in self.ends:
+                found[self.ends[place]] = maps / self.scale
+        return found
+
+
+def _random_features(width=8):
+    """VGG-19's convolutions up to relu3_4, `width` maps in the first, from chance (Kaiming), always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers, before = [], 3
+        for blocks, factor in ((2, 1), (2, 2), (4, 4)):
+            for _ in range(blocks):
+                convolution = nn.Conv2d(before, before := factor * width, 3, padding=1)
+                nn.init.kaiming_normal_(convolution.weight)
+                layers += [convolution, nn.ReLU()]
+            layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
 
 
 def imagenet_labels(labels, classes=tuple(IMAGENETTE_CLASSES)):

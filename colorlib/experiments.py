@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import data, images, infrared_floors, infrared_scores, lab, learned_metrics, metrics, reference_scores, references, results, saliency, train, zoo
+from colorlib import (data, images, infrared_floors, infrared_scores, lab, learned_metrics, metrics, reference_scores, references, results, saliency,
+                      train, video_scores, zoo)
 from colorlib.data.sources import resize
 from colorlib.progress import track
 from colorlib.simulated_hints import protocol_hints
@@ -17,14 +18,17 @@ REFERENCE_METRICS = ("psnr", "ssim", "de2000", "his", "his_file", "colorfulness_
 REFERENCE_ROWS = {"unrelated reference": "unrelated", "own colours, warped": "self"}         # further rows of theirs: kind of reference
 INFRARED_METRICS = ("psnr", "ssim", "ae", "de2000", "ab_rmse", "colorfulness_ratio")          # of methods that see infrared
 CHALLENGE_METRICS = ("psnr_pooled", "ssim_challenge", "ae_legacy")                           # theirs, too, as the field computes them, see `infrared_scores`
+CLIP_METRICS = ("psnr", "ssim", "colorfulness_ratio", "cdc", "cdc_gap", "warp_error", "chroma_warp_error", "static_flicker", "drift")      # on clips
+CLIP_TABLE = "video"                                        # results file and table of what is measured on clips
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
 INFRARED_TEST_SIZE = TEST_SIZE | {"class": 256, "paper": 256}      # that of the VCIP 2020 challenge
+CLIP_TEST_SIZE = {"smoke": 64, "class": 128, "paper": 256}         # of frames; the last is TCVC's
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
 
 def default_data(method, size):
-    """What a method is trained and measured on unless a person says otherwise; infrared has no set that may be fetched."""
-    return "scenes" if size == "smoke" or method.sees == "infrared" else "imagenette"
+    """What a method is trained and measured on unless a person says otherwise; infrared and clips have no set that may be fetched."""
+    return "scenes" if size == "smoke" or method.sees == "infrared" or reads_clips(method) else "imagenette"
 
 
 def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", captions=False):
@@ -57,7 +61,10 @@ def is_scenes(spec):
 
 
 def data_name(spec):
-    """A data set's name in results: the last part of its path, with "pseudo:" in front where infrared is made up, wherever the folder lies."""
+    """A data set's name in results: the last part of its path, with "pseudo:" in front where infrared is made up, wherever the folder lies; of several sets
+    with + between, of all of them."""
+    if "+" in str(spec) and not Path(spec).exists():
+        return "+".join(map(data_name, str(spec).split("+")))
     return ("pseudo:" if "pseudo:" in str(spec) else "") + Path(str(spec)).name.removeprefix("pseudo:")
 
 
@@ -80,8 +87,11 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
     config = replace(method.presets[size], **changes)
     spec = spec or default_data(method, size)
-    dataset = open_dataset(spec, config.image_size if is_scenes(spec) else getattr(config, "working_size", round(ZOOM * config.image_size)), sees=method.sees,
-                           captions=reads_captions(method))
+    side = config.image_size if is_scenes(spec) else getattr(config, "working_size", round(ZOOM * config.image_size))
+    if reads_clips(method):
+        dataset = data.open_clips(spec, side, paper.FRAMES)
+    else:
+        dataset = open_dataset(spec, side, sees=method.sees, captions=reads_captions(method))
     if hasattr(paper, "prepare_data"):
         dataset = paper.prepare_data(dataset, config)
     if moved:
@@ -108,6 +118,11 @@ def reads_captions(method):
     return getattr(method.papers, "READS_CAPTIONS", False)
 
 
+def reads_clips(method):
+    """Whether a method is trained on windows of frames."""
+    return getattr(method.papers, "READS_CLIPS", False)
+
+
 def thin(log, rows=100):
     """At most about `rows` rows of a training log, numbers to six digits: small enough for a weights file's sidecar."""
     kept = log[::max(1, -(-len(log) // rows))]
@@ -117,6 +132,15 @@ def thin(log, rows=100):
 def dataset_ids(dataset):
     """The ids of a map-style data set, in order."""
     return dataset.ids if hasattr(dataset, "ids") else [dataset[i]["id"] for i in range(len(dataset))]
+
+
+def mean_clip_ab(spec, side, count=60):
+    """`mean_ab` of single frames of a training set of clips; None where there is only a test folder."""
+    try:
+        known = data.open_clips(spec, side, 1, limit=count)
+    except FileNotFoundError:
+        return None
+    return torch.stack([lab.rgb_to_lab(known[i]["rgb"])[0, 1:].mean((1, 2)) for i in range(len(known))]).mean(0)
 
 
 def mean_ab(dataset, count=500):
@@ -192,10 +216,12 @@ def score_reference(ab, pred, reference):
 def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None, split="val"):
     """Measure a method, its variants and the trivial rows on a test set, and append the rows to the method's table in `data/results`.
 
-    spec, split: see `open_dataset`. Returns {row name: summary}.
+    spec, split: see `open_dataset`. Methods that are trained on clips are measured on clips. Returns {row name: summary}.
     """
     size = size or train.size()
     method = zoo.get(name)
+    if reads_clips(method) and split == "val":
+        return evaluate_clips(name, size, spec, weights, model, limit, device, write, progress)
     given, model = model is not None, model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or default_data(method, size)
     working_size = zoo.working_size(model.config)
@@ -232,6 +258,34 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
             results.append(method.results, {"method": row if is_trivial else name, "variant": "" if is_trivial else row} | shared
                            | ({} if is_trivial else trained) | {key: value for key, value in summary.items() if np.isscalar(value)})
     return summaries
+
+
+def evaluate_clips(name, size=None, spec=None, weights=None, model=None, limit=None, device="auto", write=True, progress=None):
+    """Measure a method and the trivial rows on whole shots, see `video_scores`, and append the rows to `data/results/video.csv`.
+
+    spec: see `data.open_clips` (default: scenes). limit: at most so many shots. Returns {row name: summary}, with FID and KID of the frames where their
+    weights are at hand.
+    """
+    size, spec = size or train.size(), spec or "scenes"
+    method, side = zoo.get(name), CLIP_TEST_SIZE[size]
+    given, model = model is not None, model if model is not None else zoo.load(name, weights, size=size, device=device)
+    colorizers = video_scores.clip_colorizers(method, model)
+    dataset = data.open_clips(spec, side, "shot", split="val", limit=limit, with_flow=True)
+    shared = columns_of_test(size, spec, dataset) | {"n": len(dataset), "frames": sum(len(dataset[i]["rgb"]) for i in range(len(dataset)))}
+    known = {row["method"]: row for row in results.latest(CLIP_TABLE, **shared) if row["method"] in results.TRIVIAL and not row["variant"]}
+    if "grey" not in known:
+        colorizers = video_scores.trivial_colorizers(mean_clip_ab(spec, side)) | colorizers
+    scores = video_scores.measure_clips(colorizers, dataset, progress, trivial=False)
+    summaries = {row: video_scores.summarize(columns) for row, columns in scores.items()}
+    if learned_metrics.inception_available():
+        for row, distances in video_scores.frame_distances(colorizers, dataset, progress=progress).items():
+            summaries[row] |= distances
+    trained = columns_of_training(model, None if given else weights or zoo.weights_file(name, size))
+    if write:
+        for row, summary in summaries.items():
+            own = {"method": row, "variant": ""} if row in results.TRIVIAL else {"method": name, "variant": row} | trained
+            results.append(CLIP_TABLE, own | shared | summary)
+    return known | summaries
 
 
 def columns_of_test(size, spec, dataset, split="val"):
@@ -320,19 +374,21 @@ def trivial_colorizers(spec, side, sees="grey"):
 
 def table_metrics(name):
     """The metrics of a method's table: METRICS, and LPIPS when some run could measure it; of methods that choose among colours COLOR_METRICS and fewer others,
-    of methods that take a reference REFERENCE_METRICS, of methods that see infrared INFRARED_METRICS."""
+    of methods that take a reference REFERENCE_METRICS, of methods that see infrared INFRARED_METRICS, of clips CLIP_METRICS."""
     rows = results.read(name)
     measured = lambda metric: any(row.get(metric) is not None for row in rows)
     chosen = (*(metric for metric in COLOR_METRICS if measured(metric) or metric in results.HUMAN), "psnr", "de2000", "colorfulness_ratio")
-    own = {"acc@1": chosen, "his": REFERENCE_METRICS, "ae": INFRARED_METRICS}
-    return (*next((own[metric] for metric in own if measured(metric)), METRICS), *filter(measured, ("lpips",)))
+    own = {"acc@1": chosen, "his": REFERENCE_METRICS, "ae": INFRARED_METRICS, "cdc_gap": CLIP_METRICS}
+    return (*next((own[metric] for metric in own if measured(metric)), METRICS), *filter(measured, ("lpips", "fid", "kid")))
 
 
 def summary_table(summaries, metric_names=None):
     """{row name: summary} -> Markdown. metric_names: the columns, by default METRICS and those of COLOR_METRICS and HIS that were measured; of infrared
-    INFRARED_METRICS and CHALLENGE_METRICS."""
+    INFRARED_METRICS and CHALLENGE_METRICS; of clips CLIP_METRICS, PSNR by frame, FID and KID."""
     measured = lambda name: any(name in summary for summary in summaries.values())
     default = (*INFRARED_METRICS, *CHALLENGE_METRICS) if measured("ae") else (*filter(measured, (*COLOR_METRICS, "his", "his_file")), *METRICS)
+    if measured("cdc_gap"):
+        default = (*CLIP_METRICS, *filter(measured, (*(f"psnr@{k}" for k in video_scores.FRAME_NUMBERS), "fid", "kid")))
     metric_names = metric_names or default
     heads = {metric: results.METRICS.get(metric, (metric, 2, "")) for metric in metric_names}
     lines = [["row", *(f"{heading} {arrow}".strip() for heading, _, arrow in heads.values())]]

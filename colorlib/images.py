@@ -14,9 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms
+from skimage.feature import canny
 
 from colorlib.files import write_atomic
-from colorlib.lab import GAMUT_TOLERANCE, lab_to_rgb, map_to_gamut, rgb_to_lab
+from colorlib.lab import GAMUT_TOLERANCE, gray_of, lab_to_rgb, map_to_gamut, rgb_to_lab
 from colorlib.reading import READ_FORMATS, SRGB, Picture, open_image, split_channels, to_8bit  # noqa: F401
 
 STRIP_PIXELS = 1 << 18       # pixels in work at a time, so that memory does not grow with the picture
@@ -151,6 +152,25 @@ def shrink(planes, size, multiple=8):
     scale = min(size / min(height, width), MAX_ASPECT * size / max(height, width))
     target = [max(multiple, round(side * scale / multiple) * multiple) for side in (height, width)]
     return F.interpolate(planes[None], size=target, mode="bilinear", antialias=True)
+
+
+def line_art(L, small=None, sigma=1.0, drawing=None):
+    """Line art of a picture, as TCVC makes its own: Canny's edges of the grey picture, inverted; float32 `(1, 1, h, w)`, lines 0 on paper 1.
+
+    L: `(H, W)` in [0, 100]; small: L at the size lines are wanted, `(1, 1, h, w)`, by default L itself. sigma: of the blur before, in pixels. drawing:
+    whether L is a drawing already, by default seen by `is_drawing`: then it is only stretched to [0, 1].
+    """
+    small = _as_tensor(L)[None, None] if small is None else small
+    if is_drawing(L) if drawing is None else drawing:
+        return (small / max(float(np.percentile(L, 99)), 1.0)).clamp(0, 1).float()
+    gray = gray_of(small.double())[0, 0].numpy()
+    return torch.from_numpy(1 - canny(gray, sigma).astype(np.float32))[None, None]
+
+
+def is_drawing(L):
+    """Whether a picture is line art: at least 70 % of its pixels within 8 units of L of the brightest, which is light, and some dark ones. L: `(H, W)`."""
+    paper = float(np.percentile(L, 99))
+    return paper > 70 and bool((L > paper - 8).mean() >= 0.7) and bool((L < paper - 30).any())
 
 
 def merge_chroma(L, ab, method="guided", dtype=np.uint8):

@@ -32,6 +32,12 @@ def lpips(pred, true, net="alex"):
         return score_pairs(lambda p, t: network(batch(p), batch(t), normalize=True), pred, true, min_size=LPIPS_MIN_SIZE)
 
 
+def inception_available():
+    """Whether `fid` and `kid` run without a download."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+    return Path(torch.hub.get_dir(), "checkpoints", Path(URL_INCEPTION_V3).name).exists()
+
+
 def fid(pred, true, feature=2048, weights_path=None):
     """Frechet Inception Distance (Heusel et al. 2017) of two sets of pictures: one float.
 

@@ -51,6 +51,9 @@ METRICS = {       # heading, decimals, which way is better
     "top1": ("top-1 %", 1, "↑"), "top5": ("top-5 %", 1, "↑"), "precision": ("saliency precision %", 1, "↑"),
     "recall": ("saliency recall %", 1, "↑"), "f1": ("saliency F1 %", 1, "↑"),
     "saliency_l1": ("saliency L1", 3, "↓"), "saliency_l2": ("saliency L2", 3, "↓"),
+    "cdc": ("CDC", 5, ""), "cdc_gap": ("CDC gap", 5, "↓"), "warp_error": ("warp error", 5, "↓"), "chroma_warp_error": ("ab warp error", 2, "↓"),
+    "static_flicker": ("flicker at rest", 2, "↓"), "drift": ("drift, dB", 2, "↑"),
+    **{f"psnr@{k}": (f"PSNR, frame {k}", 2, "↑") for k in (1, 2, 4, 8, 16, 32)},
     "his": ("HIS", 3, "↑"), "his_file": ("HIS, from files", 3, "↑"), "gate": ("gate", 3, ""), "match_accuracy": ("matches on the object %", 1, "↑"),
 }
 

@@ -36,7 +36,7 @@ class Method:
     conditions: tuple = ()
     data_licence: str = ""      # licence of the pictures the shipped weights were trained on
     table: str = ""             # results file and table shared by a chapter's methods; "": one of its own
-    sees: str = "grey"          # what it paints from: "grey", whose lightness it keeps, or "infrared", from which it paints all of the picture
+    sees: str = "grey"          # what it paints from: "grey", whose lightness it keeps, or "infrared" or "lines", from which it paints all of the picture
 
     @property
     def results(self):
@@ -71,8 +71,9 @@ SALIENCY = "03_scgan_saliency.ipynb"
 LANGUAGE = "05_language_film_concat.ipynb"
 REFERENCES = "06_gray2colornet.ipynb"
 INFRARED = "07_nir_gans.ipynb"
+VIDEO = "08_video_tcvc.ipynb"
 TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)", "language": "Manjunatha et al. 2018, Learning to Color from Language, and its trunk",
-          "references": "Colour from a reference picture", "infrared": "Colour from near infrared"}
+          "references": "Colour from a reference picture", "infrared": "Colour from near infrared", "video": "Clips: colour that does not flicker"}
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
@@ -112,6 +113,8 @@ METHODS = {method.name: method for method in (
     Method("cyclegan_infrared", "Zhu et al. 2017, CycleGAN (arXiv 1703.10593), from infrared", "cyclegan", INFRARED, (), VCIP, "infrared", "infrared"),
     Method("nirnet", "colorlib's own infrared network: true pairs and made-up ones", "nirnet", INFRARED, (), VCIP, "infrared", "infrared"),
     Method("unit", "Liu et al. 2017, UNIT (arXiv 1703.00848), from infrared", "unit", INFRARED, (), VCIP, "infrared", "infrared"),
+    Method("tcvc", "Thasarathan et al. 2019, Automatic Temporally Coherent Video Colorization (arXiv 1904.09527)", "tcvc", VIDEO, table="video"),
+    Method("tcvc_lines", "TCVC, colour from line art", "tcvc", VIDEO, table="video", sees="lines"),
 )}
 
 
@@ -203,31 +206,60 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
 
     The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
     full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at. A method that
-    sees infrared paints the lightness, too, and only takes detail from the picture (`images.merge_picture`).
+    sees infrared paints the lightness, too, and only takes detail from the picture (`images.merge_picture`); one that sees lines draws them first, unless the
+    picture is a line drawing (`images.line_art`).
     hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none; caption: a sentence, "" for none,
     with a warning that names the words the network does not know; reference: a picture to take colours from, whatever `images.open_image` takes, of any
     size, transparent parts shown on white; a grey one is a reference, too. Raises ValueError for an unknown method, a missing or an unused condition,
     FileNotFoundError for missing weights or picture.
     """
     row = get(method)
-    check_conditions(row, hints=hints, caption=caption, reference=reference)
+    conditions = check_conditions(row, hints=hints, caption=caption, reference=reference)
     picture = images.open_image(picture)
     model = model if model is not None else load(method, weights, device=device)
     L = images.lightness(picture)                                                                   # (H, W)
-    if row.sees == "infrared":
-        rgb = paint_infrared(row.papers, model, picture, working_size)
-        return replace(picture, rgb=images.merge_picture(L, rgb, method=merge, dtype=picture.rgb.dtype))
-    hints = None if hints is None else color_hints.as_hints(hints, L)
-    reference = None if reference is None else decode(reference)
+    planes = paint_small(row, model, picture, L, working_size, **read_conditions(row, model, L, **conditions))
+    return replace(picture, rgb=enlarge(row, picture, L, planes, merge))
+
+
+def read_conditions(row, model, L, hints=None, caption=None, reference=None):
+    """Conditions as a person gives them for a picture of lightness L `(H, W)` -> as `paint_small` takes them. Warns of words the model does not know."""
     if caption is not None and (unknown := model.vocabulary.unknown(caption)):
-        warnings.warn(f"{method} does not know {', '.join(map(repr, unknown))}: it reads {'them as unknown words' if len(unknown) > 1 else 'an unknown word'}.",
-                      stacklevel=2)
-    ab = predict_ab(row.papers, model, L, working_size, hints=hints, caption=caption, reference=reference)
-    return replace(picture, rgb=images.merge_chroma(L, ab, method=merge, dtype=picture.rgb.dtype))
+        warnings.warn(f"{row.name} does not know {', '.join(map(repr, unknown))}: it reads {'them as unknown words' if len(unknown) > 1 else 'an unknown word'}.",
+                      stacklevel=3)
+    given = {"hints": None if hints is None else color_hints.as_hints(hints, L), "caption": caption, "reference": None if reference is None else decode(reference)}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def paint_small(row, model, picture, L, side=None, **conditions):
+    """What a method paints at its working size, array: ab `(2, h, w)` in CIE units, or rgb `(3, h, w)` in [0, 1] where it sees infrared or lines.
+
+    picture: an `images.Picture`; L: its lightness `(H, W)`; conditions: see `read_conditions`.
+    """
+    if row.sees == "grey":
+        return predict_ab(row.papers, model, L, side, **conditions)
+    return row.papers.colorize(model, see(row, model, picture, L, side))[0].float().cpu().numpy()
+
+
+def see(row, model, picture, L, side=None):
+    """What a network without conditions gets of a picture: {"L": `(1, 1, h, w)` in [0, 100]}, {"nir": ...} (see `see_infrared`), or {"lines": `(1, 1, h, w)`
+    in [0, 1]}, lines 0 on paper 1 (see `images.line_art`)."""
+    device, side = next(model.parameters()).device, side or working_size(model.config)
+    if row.sees == "infrared":
+        return {"nir": see_infrared(model, picture, side)}
+    small = images.model_input(L, side)
+    return {"L": small.to(device)} if row.sees == "grey" else {"lines": images.line_art(L, small).to(device)}
+
+
+def enlarge(row, picture, L, planes, method="guided"):
+    """What `paint_small` gave at the picture's size, `(H, W, 3)` of its dtype: under its L, with its detail (infrared), or, painted from lines, as it is."""
+    if row.sees == "grey":
+        return images.merge_chroma(L, planes, method=method, dtype=picture.rgb.dtype)
+    return images.merge_picture(L, planes, method="bicubic" if row.sees == "lines" and method == "guided" else method, dtype=picture.rgb.dtype)
 
 
 def check_conditions(row, **given):
-    """Raise ValueError when a method misses a condition it needs or is given one it cannot use."""
+    """The conditions given, {name: value}. Raises ValueError when a method misses one it needs or is given one it cannot use."""
     for condition in CONDITIONS:
         value = given.get(condition)
         if value is None and condition in row.conditions:
@@ -235,6 +267,7 @@ def check_conditions(row, **given):
         if value is not None and condition not in row.conditions:
             able = [name for name, other in METHODS.items() if condition in other.conditions]
             raise ValueError(f"{row.name} takes no {condition}; " + (f"methods that do: {', '.join(able)}." if able else f"leave {condition} out."))
+    return {condition: value for condition, value in given.items() if value is not None}
 
 
 def working_size(config):
@@ -267,14 +300,12 @@ def reduce_reference(reference, side):
     return cv2.resize(reference, size, interpolation=cv2.INTER_AREA) if scale < 1 else reference
 
 
-def paint_infrared(paper, model, picture, side=None):
-    """An infrared `images.Picture` -> rgb `(3, h, w)` in [0, 1], array, at the network's working size. Three channels go to a network that takes
-    three, their mean to one that takes one."""
-    device = next(model.parameters()).device
+def see_infrared(model, picture, side):
+    """An infrared `images.Picture` -> nir `(1, C, h, w)` in [0, 1] on the model's device. Three channels go to a network that takes three, their mean to one
+    that takes one."""
     values = torch.from_numpy(picture.rgb.astype(np.float32) / np.iinfo(picture.rgb.dtype).max).permute(2, 0, 1)
     values = values if model.config.in_channels == 3 else values.mean(0, keepdim=True)
-    batch = {"nir": images.shrink(values, side or working_size(model.config)).to(device)}            # (1, C, h, w)
-    return paper.colorize(model, batch)[0].float().cpu().numpy()
+    return images.shrink(values, side).to(next(model.parameters()).device)
 
 
 # ---------------------------------------------------------------- the catalogue

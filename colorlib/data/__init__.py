@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from colorlib.data.captioned import WithCaptions, colored, join, open_captioned
+from colorlib.data.clip_sets import SceneClips, open_clips
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips
 from colorlib.data.downloads import download, extract
 from colorlib.data.infrared import build_vcip_like, open_pairs, shared_photos, split_sets
@@ -24,10 +25,11 @@ from colorlib.results import split_hash
 from colorlib.data.shards import SHARD_SUFFIXES, Shards, write_shards
 from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sample_photos
 
-__all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "SceneSet", "Shards",
-           "Source", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "choose", "collate", "colored", "describe", "download",
-           "extract", "is_gray", "join", "join_groups", "open_captioned", "open_pairs", "open_pictures", "pack", "parse_misregistration", "photo_folder",
-           "pseudo_nir", "sample_photos", "shared_photos", "split_ids", "split_sets", "torchvision_set", "write_shards"]
+__all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "SceneClips", "SceneSet",
+           "Shards", "Source", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "choose", "collate", "colored", "describe",
+           "download", "extract", "is_gray", "join", "join_groups", "open_captioned", "open_clips", "open_pairs", "open_pictures", "pack",
+           "parse_misregistration", "photo_folder", "pseudo_nir", "sample_photos", "shared_photos", "split_ids", "split_sets", "torchvision_set",
+           "write_shards"]
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
 HELD_OUT = 0.1              # share of an unmarked folder that is its "val" split
@@ -139,6 +141,7 @@ class Chosen(torch.utils.data.Subset):
     report = property(lambda self: getattr(self.dataset, "report", None))
     left_out = property(lambda self: getattr(self.dataset, "left_out", 0))
     classes = property(lambda self: getattr(self.dataset, "classes", None))
+    starts = property(lambda self: [self.dataset.starts[i] for i in self.indices])
 
 
 def choose(dataset, ids=None, limit=None):
@@ -236,14 +239,15 @@ def describe(source):
     hash.
 
     source: a folder, a tar or a pattern of shards, or a data set of this module. Every picture of a folder or tar is
-    decoded.
+    decoded. Of a video file: `describe_clip`.
     """
     title = type(source).__name__
     if isinstance(source, (str, Path)):
         title = source
         path = Path(source).expanduser()
         if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
-            raise ValueError(f"{source} is a video: put it in a folder and use Clips.")
+            from colorlib.data.cuts import describe_clip
+            return describe_clip(path)
         if path.is_file() and not path.name.endswith(SHARD_SUFFIXES):
             raise ValueError(f"{source} is a single file: name the folder it is in, or a .tar.")
         source = open_source(source)

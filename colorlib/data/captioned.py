@@ -277,6 +277,8 @@ class Joined(torch.utils.data.Dataset):
             found[one] = number
         self.ids = list(found)
 
+    starts = property(lambda self: [one for part in self.parts for one in part.starts])      # of clips
+
     def __len__(self):
         return len(self.ids)
 

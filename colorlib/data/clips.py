@@ -28,7 +28,7 @@ class Clips(torch.utils.data.Dataset):
         if frames < 1 or stride < 1:
             raise ValueError(f"frames is {frames} and stride {stride}: both count from 1 on.")
         self.folder = Path(folder).expanduser().resolve()
-        self.frames, self.report, self.windows, self.clips = frames, Report(), [], {}
+        self.frames, self.report, self.windows, self.clips, self.shots = frames, Report(), [], {}, {}
         if shots is None and (self.folder / "shots.json").is_file():
             shots = self.folder / "shots.json"
         cuts = read_shots(shots)
@@ -41,7 +41,9 @@ class Clips(torch.utils.data.Dataset):
             self.report.corrupt += [(file if file == name else f"{name}/{file}", reason)
                                     for file, reason in clip.report.corrupt]
             self.report.kept += len(clip)
-            for first, last in find_shots(source, clip.ids, cuts.get(name, [])):
+            runs, shot_of = list(find_shots(source, clip.ids, cuts.get(name, []))), number_shots(source, clip.ids, cuts.get(name, []))
+            self.shots[name] = [(shot_of[first], first, last) for first, last in runs]      # (number of the shot, first, last + 1)
+            for first, last in runs:
                 self.windows += [(name, start) for start in range(first, last - frames + 1, stride)]
         if not self.windows:
             raise ValueError(f"{self.folder} holds no shot of {frames} frames: check the path or ask for fewer frames. "
@@ -93,16 +95,8 @@ def frame_number(name):
 def find_shots(source, ids, cuts):
     """Yield (first, last + 1) positions in `ids`, the readable frames, of runs without a cut, a gap or an unreadable
     frame."""
-    names = source.names or ids
-    position = {name: i for i, name in enumerate(names)}
-    numbers = [frame_number(name) for name in names]
-    if any(number is None for number in numbers):
-        numbers = list(range(len(names)))
-    steps = Counter(np.diff(numbers).tolist())
-    usual = steps.most_common(1)[0][0] if steps else 1
-    if cuts and cuts[0] == numbers[0]:
-        cuts = [sum(number < cut for number in numbers) for cut in cuts]      # frames' own numbers -> positions
-    cuts, first = set(cuts), 0
+    position, numbers, usual, cuts = place_frames(source, ids, cuts)
+    first = 0
     for i in range(1, len(ids) + 1):
         if i < len(ids):
             before, here = position[ids[i - 1]], position[ids[i]]
@@ -110,6 +104,24 @@ def find_shots(source, ids, cuts):
         if i == len(ids) or not whole:
             yield first, i
             first = i
+
+
+def number_shots(source, ids, cuts):
+    """The number of the shot that each of `ids` lies in, from 0 on. A gap or an unreadable frame ends a run, not a shot."""
+    position, _, _, cuts = place_frames(source, ids, cuts)
+    return [sum(0 < cut <= position[name] for cut in cuts) for name in ids]
+
+
+def place_frames(source, ids, cuts):
+    """{name: position among the source's frames}, the frames' numbers, the usual step between these, the positions of cuts."""
+    names = source.names or ids
+    numbers = [frame_number(name) for name in names]
+    if any(number is None for number in numbers):
+        numbers = list(range(len(names)))
+    steps = Counter(np.diff(numbers).tolist())
+    if cuts and cuts[0] == numbers[0]:
+        cuts = [sum(number < cut for number in numbers) for cut in cuts]      # frames' own numbers -> positions
+    return {name: i for i, name in enumerate(names)}, numbers, steps.most_common(1)[0][0] if steps else 1, set(cuts)
 
 
 def read_shots(shots):

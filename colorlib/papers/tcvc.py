@@ -1,0 +1,411 @@
+"""TCVC 2019: a network that colours a frame while it looks at the coloured frame before.
+
+Thasarathan, Nazeri, Ebrahimi, "Automatic Temporally Coherent Video Colorization" (2019, arXiv 1904.09527), and the authors' code
+(github.com/Harry-Thasarathan/TCVC: `src/models.py`, `src/loss.py`, `train.py`). Not the TCVC of Liu et al. 2021. With x a grey frame or its line art, p the colour
+frame before, y the true frame and g = G(x, p):
+
+    L_D = 1/2 [BCE(D(x, p, y), 1) + BCE(D(x, p, g), 0)]                                  every 12th update
+    L_G = BCE(D(x, p, g), 1) + 10 |g - y| + 1000 style + 1 content
+    content = sum over relu1_1, 2_1, 3_1, 4_1, 5_1 of VGG-19 of mean |phi(g) - phi(y)|
+    style   = sum over relu2_2, 3_4, 4_4, 5_2 of mean |Gram(phi(g)) - Gram(phi(y))|,     Gram = F F^T / (C H W)
+
+In training p is the *true* frame before with probability 1/2 and black otherwise; when the network paints a clip, p is what it painted itself.
+
+Slips of the published code that are not repeated: its loader looks for the frame before under a name without leading zeros, so frames below number 10,000 never
+found one and were always trained with black; it reads frames in the order of the file system; it conditions across scene cuts. A weight of 0.1 for the
+adversarial loss is read and never used: the one that counts is 1. Kept: VGG-19 gets [0, 1] without ImageNet's mean and SD (`normalise_features`), and g is free to
+change the lightness, too. `colorize` puts the true lightness back; `clip_variants` measures both.
+"""
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from colorlib import images, lab, losses, motion, train
+from colorlib.blocks import at_any_size, init_normal, one_cycle
+from colorlib.classifiers import FeaturePyramid
+
+READS_CLIPS = True
+FRAMES = 2                                      # of a training sample: the one before and the one to paint
+GRAY = (0.2125, 0.7154, 0.0721)                 # weights of red, green, blue in scikit-image's `rgb2gray`
+MISMATCH = 8.0                                 # units of L
+CONTENT = {"vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "squeezenet1_1_caffe": ("conv1", "fire2", "fire3", "fire4", "fire5"),
+           "random": ("relu1_1", "relu2_1", "relu3_1")}
+STYLE = {"vgg19": ("relu2_2", "relu3_4", "relu4_4", "relu5_2"), "squeezenet1_1_caffe": ("fire2", "fire3", "fire4", "fire5"), "random": ("relu2_2", "relu3_4")}
+CHOICES = {"sees": ("grey", "lines"), "gray": ("luma", "lightness"), "features": tuple(CONTENT), "feeds": ("painted", "pasted")}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Defaults are the published code's; `(ours)` marks what it does not have."""
+    sees: str = "grey"                  # "lines": Canny's edges of the grey frame, sigma 1, inverted
+    gray: str = "luma"                  # what "grey" is: scikit-image's `rgb2gray`; (ours) "lightness": the grey of L*
+    width: int = 64
+    residual_blocks: int = 8
+    previous_share: float = 0.5         # p: how often a training sample shows the frame before
+    own_share: float = 0.0              # (ours) how often a shown frame before is the network's own picture of it, painted from black, not the true one
+    temporal_weight: float = 0.0        # (ours) on how much the painted frame's error differs from that of the frame it was shown
+    align: bool = False                 # (ours) the frame before is moved along the optical flow of the lightness first; black where that fails; of grey frames
+    skip: bool = False                  # (ours) the last layer sees the input, too, so that colours of the frame before need not pass the norms
+    feeds: str = "painted"              # what the next frame is shown: what was painted; (ours) "pasted": with the true lightness put back, of grey frames
+    adversarial_weight: float = 1.0
+    l1_weight: float = 10.0
+    style_weight: float = 1000.0
+    content_weight: float = 1.0
+    features: str = "vgg19"             # (ours) "squeezenet1_1_caffe": a stand-in; "random": one that needs no file
+    normalise_features: bool = False
+    critic_every: int = 12              # updates of the generator for one of the discriminator; the first one counts
+    learning_rate: float = 1e-4         # Adam, betas (0, 0.999)
+    critic_rate: float = 1e-5
+    one_cycle: bool = False             # (ours) AdamW (0.5, 0.999), a warm-up and a cosine to zero
+    batch_size: int = 16
+    steps: int = 50 * 60_000 // 16      # 50 epochs of about 60,000 frames
+    image_size: int = 256
+    seed: int = 0
+
+    def __post_init__(self):
+        for field, choices in CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} is {getattr(self, field)!r}: choose one of {', '.join(choices)}.")
+        if not 0 <= self.previous_share <= 1:
+            raise ValueError(f"previous_share is {self.previous_share}: choose a probability from 0 to 1.")
+
+
+PAPER = Config()
+OURS = dict(gray="lightness", feeds="pasted", align=True, skip=True, previous_share=0.9, own_share=0.9, temporal_weight=10.0, one_cycle=True, learning_rate=1e-3,
+            critic_rate=1e-4, batch_size=8)
+CLASS = replace(PAPER, **OURS, features="squeezenet1_1_caffe", style_weight=200.0, content_weight=0.3, width=24, steps=4_500, image_size=128)
+SMOKE = replace(PAPER, **OURS, features="random", width=12, residual_blocks=4, steps=400, image_size=64)
+PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
+LINES = dict(sees="lines", feeds="painted", align=False)
+VARIANTS = {"tcvc": PRESETS, "tcvc_lines": {size: replace(config, **LINES) for size, config in PRESETS.items()}}
+TAUGHT = dict(align=False, skip=False, own_share=0.0, temporal_weight=0.0)      # as published: shown true frames, as they are; rows "p ..." and the losses
+TRAINING_ABLATIONS = {
+    "as it is": {}, "never shown a frame": {"previous_share": 0.0}, "not aligned": {"align": False}, "no temporal loss": {"temporal_weight": 0.0},
+    **{f"p {p:g}": TAUGHT | {"previous_share": p} for p in (0.0, 0.25, 0.5, 0.75, 1.0)},
+    "GAN only": TAUGHT | {"previous_share": 0.0, "l1_weight": 0.0, "style_weight": 0.0, "content_weight": 0.0},
+    "GAN + L1 + style": TAUGHT | {"previous_share": 0.0, "content_weight": 0.0}}      # + content: "p 0"; + frame before: "p 0.5"
+
+
+# ---------------------------------------------------------------- networks
+
+class DilatedBlock(nn.Module):
+    """x + two 3x3 convolutions, the first with holes (dilation 2), each with instance norm; no ReLU after the sum."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.layers = nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(channels, channels, 3, dilation=2), nn.InstanceNorm2d(channels), nn.ReLU(inplace=True),
+                                    nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), nn.InstanceNorm2d(channels))
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
+class Generator(nn.Module):
+    """x `(N, 1, H, W)`, grey or lines, and the colour frame before `(N, 3, H, W)`, both in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; H, W multiples of 4.
+
+    Down twice, residual blocks, up twice: EdgeConnect's inpainting network (Nazeri et al. 2019), without skip connections. 10,774,595 parameters.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, width = config, config.width
+        norm = lambda channels: (nn.InstanceNorm2d(channels), nn.ReLU(inplace=True))
+        self.encoder = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(4, width, 7), *norm(width),
+                                     nn.Conv2d(width, 2 * width, 4, 2, 1), *norm(2 * width),
+                                     nn.Conv2d(2 * width, 4 * width, 4, 2, 1), *norm(4 * width))
+        self.middle = nn.Sequential(*[DilatedBlock(4 * width) for _ in range(config.residual_blocks)])                     # (N, 256, H/4, W/4)
+        self.decoder = nn.Sequential(nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), *norm(2 * width),
+                                     nn.ConvTranspose2d(2 * width, width, 4, 2, 1), *norm(width), nn.ReflectionPad2d(3))
+        self.to_rgb = nn.Conv2d(width + 4 * config.skip, 3, 7)
+        init_normal(self)
+
+    def forward(self, x, previous):
+        both = torch.cat([x, previous], 1)
+        maps = self.decoder(self.middle(self.encoder(both)))                                # (N, 64, H + 6, W + 6)
+        if self.config.skip:
+            maps = torch.cat([maps, F.pad(both, (3, 3, 3, 3), mode="reflect").to(maps.dtype)], 1)
+        with torch.autocast(x.device.type, enabled=False):                                  # half precision would show in the colours
+            return 0.5 + 0.5 * torch.tanh(self.to_rgb(maps.to(self.to_rgb.weight.dtype)))
+
+
+class Discriminator(nn.Module):
+    """x, the frame before and a colour frame -> scores of patches before the sigmoid, `(N, 1, 30, 30)` at 256 px. With more colour frames, a tuple of scores.
+
+    All convolutions have spectral norm and no bias. 2,767,872 parameters.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        channels, layers = (7, *(config.width * factor for factor in (1, 2, 4, 8)), 1), []
+        for before, after, stride in zip(channels, channels[1:], (2, 2, 2, 1, 1)):
+            layers += [nn.Conv2d(before, after, 4, stride, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
+        self.patches = init_normal(nn.Sequential(*layers[:-1]))
+        for layer in self.patches[::2]:
+            spectral_norm(layer)
+
+    def forward(self, x, previous, rgb, *others):
+        scores = tuple(self.patches(torch.cat([x, previous, one], 1)).float() for one in (rgb, *others))
+        return scores if others else scores[0]
+
+
+# ---------------------------------------------------------------- losses
+
+def gram(maps):
+    """Which maps occur together: F F^T / (C H W) of F `(N, C, H, W)`, `(N, C, C)`."""
+    rows = maps.flatten(2)
+    return rows @ rows.transpose(1, 2) / rows[0].numel()
+
+
+def style_and_content(seen, aim, style=STYLE["vgg19"], content=CONTENT["vgg19"]):
+    """(style, content) distances of two pictures' features, {layer: `(N, C, H, W)`}: sums over layers of the mean absolute difference, of Gram matrices and of
+    maps (`src/loss.py`)."""
+    total = lambda look, layers: sum((F.l1_loss(look(seen[one]), look(aim[one])) for one in layers), torch.zeros((), device=next(iter(aim.values())).device))
+    return total(gram, style), total(lambda maps: maps, content)
+
+
+# ---------------------------------------------------------------- training
+
+class WithLines(torch.utils.data.Dataset):
+    """Windows of frames, each with "lines" `(T, 1, H, W)` uint8, their line art."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    @property
+    def ids(self):
+        return self.dataset.ids
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, i):
+        sample = self.dataset[i]
+        L = lab.rgb_to_lab(sample["rgb"])[:, 0].numpy()
+        return sample | {"lines": torch.cat([images.line_art(one, drawing=False) for one in L]).mul(255).byte()}
+
+
+class WithFirstFrames(torch.utils.data.Dataset):
+    """Windows of two frames and, for each that begins a shot, one whose frame before is black: a shot's first frame has none."""
+
+    def __init__(self, dataset):
+        self.dataset, self.first = dataset, [i for i, starts in enumerate(dataset.starts) if starts]
+
+    @property
+    def ids(self):
+        return [*self.dataset.ids, *(f"{self.dataset.ids[i]} first" for i in self.first)]
+
+    def __len__(self):
+        return len(self.dataset) + len(self.first)
+
+    def __getitem__(self, i):
+        if i < len(self.dataset):
+            return self.dataset[i] | {"has_previous": torch.tensor(True)}
+        sample = self.dataset[self.first[i - len(self.dataset)]]
+        return sample | {"rgb": sample["rgb"][:1].expand_as(sample["rgb"]).clone(), "has_previous": torch.tensor(False)}
+
+
+def prepare_data(dataset, config):
+    """What the network is trained on: see `WithFirstFrames`, `WithLines`."""
+    dataset = WithFirstFrames(dataset)
+    return WithLines(dataset) if config.sees == "lines" else dataset
+
+
+class Step:
+    """One update: the discriminator, whose parameters change at the first and every 12th update only, then the generator."""
+
+    def __init__(self, config, fabric, compile=False):
+        self.config, self.fabric, self.updates = config, fabric, Count()
+        train.seed_everything(config.seed)
+        self.model, self.optimizer = train.prepare(fabric, generator := Generator(config), make_adam(generator, config.learning_rate, config), compile)
+        self.critic, self.critic_optimizer = train.prepare(fabric, critic := Discriminator(config), make_adam(critic, config.critic_rate, config), compile)
+        if config.one_cycle:
+            self.schedule = one_cycle(self.optimizer, config.learning_rate, config.steps)
+        wanted = config.style_weight or config.content_weight
+        self.features = [fabric.to_device(FeaturePyramid(config.features, STYLE[config.features] + CONTENT[config.features],
+                                                         normalise=config.normalise_features))] if wanted else []      # in a list, so that no checkpoint holds it
+        self.notes = f"features {self.features[0].label if wanted else 'none'}"
+
+    def __call__(self, batch):
+        config, (x, previous, true, before) = self.config, self.prepare(batch)
+        painted = self.model(x, previous)
+        critic = self.teach_critic(x, previous, painted.detach(), true)
+        with train.frozen(self.critic):
+            terms = {"l1": config.l1_weight * F.l1_loss(painted, true)}
+            if config.temporal_weight:
+                is_shown = previous.any(1, keepdim=True)                                    # where the frame before is not black
+                terms["temporal"] = config.temporal_weight * (is_shown * ((painted - true) - (previous - before)).abs()).mean()
+            if config.adversarial_weight:
+                with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
+                    terms["adversarial"] = config.adversarial_weight * losses.generator_loss(self.critic.module(x, previous, painted), "bce")
+            if self.features:
+                seen, aim = self.features[0](painted), self.features[0](true)
+                style, content = style_and_content(seen, aim, STYLE[config.features], CONTENT[config.features])
+                terms |= {"style": config.style_weight * style, "content": config.content_weight * content}
+            train.update(self.fabric, self.optimizer, sum(terms.values()))
+        if config.one_cycle:
+            self.schedule.step()
+        return {name: value.detach() for name, value in ({"critic": critic, "loss": sum(terms.values())} | terms).items()}
+
+    def prepare(self, batch):
+        """uint8 batch -> x `(N, 1, H, W)`, the frame before as shown or black, the true frame, the true frame before `(N, 3, H, W)`, all in [0, 1]."""
+        config, (before, true) = self.config, batch["rgb"].float().div(255).unbind(1)
+        if config.sees == "lines":
+            x_before, x = batch["lines"].float().div(255).unbind(1)
+        else:
+            x_before, x = (gray_frame(one, config.gray) for one in (before, true))
+        L_before, L = (lab.rgb_to_lab(one)[:, :1] for one in (before, true))
+        chance = torch.rand(2, len(true))      # drawn in any case, so that settings differ in nothing else
+        shown = before
+        if config.own_share:
+            with torch.no_grad():
+                own = self.model(x_before, torch.zeros_like(before)).float()
+            own = put_lightness(own, L_before) if config.feeds == "pasted" else own
+            shown = torch.where((chance[1] < config.own_share).to(true.device).view(-1, 1, 1, 1), own, before)
+        if config.align:
+            shown, before = align(torch.cat([shown, before], 1), L_before, L).chunk(2, 1)
+        is_shown = (chance[0] < config.previous_share).to(true.device) & batch["has_previous"]
+        return x, shown * is_shown.view(-1, 1, 1, 1), true, before
+
+    def teach_critic(self, x, previous, painted, true):
+        """The discriminator's loss and, when it is its turn, an update."""
+        due = self.updates.done % self.config.critic_every == self.config.critic_every - 1 or self.updates.done == 0
+        self.updates.done += 1
+        with torch.set_grad_enabled(due):
+            fake, real = self.critic(x, previous, painted, true)
+            loss = losses.critic_loss(real, fake, "bce")
+        if due:
+            train.update(self.fabric, self.critic_optimizer, loss)
+        return loss
+
+    def result(self):
+        """The trained generator."""
+        return self.model.module.eval()
+
+
+class Count:
+    """A number that checkpoints keep."""
+
+    def __init__(self):
+        self.done = 0
+
+    def state_dict(self):
+        return {"done": self.done}
+
+    def load_state_dict(self, state):
+        self.done = state["done"]
+
+
+def gray_frame(rgb, kind="luma"):
+    """rgb `(N, 3, H, W)` in [0, 1] -> grey `(N, 1, H, W)` in [0, 1]: "luma", scikit-image's weights, or "lightness", the grey of the same L*."""
+    if kind == "lightness":
+        return lab.gray_of(lab.rgb_to_lab(rgb)[:, :1]).clamp(0, 1)
+    return (rgb * rgb.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def put_lightness(rgb, L):
+    """rgb `(N, 3, H, W)` in [0, 1] with the lightness L `(N, 1, H, W)` in [0, 100] and, as far as there are such colours, its own a and b."""
+    return lab.lab_to_rgb(torch.cat([L, lab.rgb_to_lab(rgb)[:, 1:]], 1))
+
+
+def align(previous, L_before, L):
+    """The frame before `(N, C, H, W)`, moved to where the frame of lightness L `(N, 1, H, W)` shows the same surfaces; black where the two frames' lightness,
+    so followed, differs by more than MISMATCH."""
+    moved, mismatch = motion.follow(previous, L_before, L)
+    return moved * (mismatch < MISMATCH)
+
+
+def make_adam(network, rate, config):
+    """Adam (0, 0.999); with one_cycle AdamW (0.5, 0.999)."""
+    if config.one_cycle:
+        return torch.optim.AdamW(network.parameters(), rate, betas=(0.5, 0.999), weight_decay=0.01)
+    return torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.999))
+
+
+def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
+    """A `Step` for `config`; windows of two frames."""
+    return Step(config, fabric, compile)
+
+
+# ---------------------------------------------------------------- use
+
+def build(config, pretrained=False):
+    """An untrained `Generator`."""
+    return Generator(config)
+
+
+@torch.no_grad()
+def paint(model, x, previous=None):
+    """x `(N, 1, H, W)`, grey or lines in [0, 1], any size; the frame before `(N, 3, H, W)` in [0, 1] or None for black -> rgb `(N, 3, H, W)` in [0, 1]."""
+    previous = torch.zeros_like(x).expand(-1, 3, -1, -1) if previous is None else previous
+    return at_any_size(lambda both: model.eval()(both[:, :1], both[:, 1:]), torch.cat([x, previous], 1), 4)
+
+
+def colorize_next(model, batch, state=None):
+    """The next frame of a clip: (painted, state). batch: {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)`, or, of a network that sees lines, {"lines":
+    `(N, 1, H, W)` in [0, 1]} -> rgb `(N, 3, H, W)` in [0, 1]. state: what came with the frame before, None at the beginning of a shot."""
+    previous = state["previous"] if state else None
+    if model.config.sees == "lines":
+        rgb = paint(model, batch["lines"], previous)
+        return rgb, {"previous": rgb}
+    previous = None if previous is None or not model.config.previous_share else align(previous, state["L"], batch["L"]) if model.config.align else previous
+    rgb = paint(model, lab.gray_of(batch["L"]).clamp(0, 1), previous)
+    return lab.rgb_to_lab(rgb)[:, 1:], {"previous": put_lightness(rgb, batch["L"]) if model.config.feeds == "pasted" else rgb, "L": batch["L"]}
+
+
+def colorize(model, batch):
+    """A single picture, as a shot's first frame; see `colorize_next`."""
+    return colorize_next(model, batch)[0]
+
+
+def variants(model):
+    """What the results table of single pictures compares: {row name: function of a batch -> ab, or rgb from lines}."""
+    return {"": lambda batch: colorize(model, batch)}
+
+
+def clip_variants(model):
+    """What the results table of clips compares: {row name: function of true frames `(T, 3, H, W)` uint8 -> painted ones}. A network that was never shown a frame
+    before (previous_share 0) is not shown one here.
+
+    "": every frame is shown the one painted before; of grey frames the lightness is put back. "every frame alone": never. "true frame before": as in training.
+    "as published": of grey frames, lightness and all as painted.
+    """
+    own = "own" if model.config.previous_share else "nothing"
+    rows = {"": {"shows": own}} | ({"every frame alone": {"shows": "nothing"}, "true frame before": {"shows": "truth"}} if model.config.previous_share else {})
+    rows |= {"as published": {"shows": own, "as_published": True}} if model.config.sees == "grey" else {}
+    return {row: lambda frames, how=how: paint_clip(model, frames, **how) for row, how in rows.items()}
+
+
+def paint_clip(model, frames, shows="own", as_published=False, first=None):
+    """Paint true frames `(T, 3, H, W)` uint8 from their lightness or line art; uint8 of the same shape.
+
+    shows: the frame before that the network is shown: "own", what it painted itself, "truth", or "nothing". first: a colour frame `(3, H, W)` in [0, 1], or uint8,
+    that stands before the first one. as_published: grey is scikit-image's, the lightness is painted, too. Raises ValueError for another word.
+    """
+    if shows not in ("own", "truth", "nothing"):
+        raise ValueError(f"shows is {shows!r}: choose own, truth or nothing.")
+    device, painted, state = next(model.parameters()).device, [], None
+    if first is not None:
+        first = (first / 255 if first.dtype == torch.uint8 else first)[None].to(device)
+        state = {"previous": first, "L": lab.rgb_to_lab(first)[:, :1]}
+    for frame in frames:
+        true = (frame.float() / 255)[None].to(device)
+        L = lab.rgb_to_lab(true)[:, :1]
+        if model.config.sees == "lines":
+            rgb, state = colorize_next(model, {"lines": images.line_art(L[0, 0].cpu().numpy(), drawing=False).to(device)}, state)
+        elif as_published:
+            rgb = paint(model, gray_frame(true), state and state["previous"])
+            state = {"previous": rgb, "L": L}
+        else:
+            ab, state = colorize_next(model, {"L": L}, state)
+            rgb = torch.from_numpy(images.merge_chroma(L[0, 0].cpu().numpy(), ab[0])).permute(2, 0, 1)[None] / 255
+        painted.append(rgb[0].cpu().mul(255).round().byte())
+        state = {"own": state, "truth": {"previous": true, "L": L}, "nothing": None}[shows]
+    return torch.stack(painted)
+
+
+def networks(config):
+    """The parts a parameter table lists."""
+    return {"generator": Generator(config), "discriminator": Discriminator(config)}
