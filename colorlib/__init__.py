@@ -1,4 +1,5 @@
-"""colorlib: image colorization to learn, reproduce and use. `colorlib.colorize(picture)` colours a picture; the rest lives in the modules."""
+"""colorlib: image colorization to learn, reproduce and use. `colorlib.colorize(picture)` colours a picture, `colorlib.colorize_video(clip)` a clip; the rest lives
+in the modules."""
 
 __version__ = "0.1.0"
 
@@ -7,4 +8,7 @@ def __getattr__(name):      # the one-call interface, without loading torch for 
     if name == "colorize":
         from colorlib.zoo import colorize
         return colorize
+    if name == "colorize_video":
+        from colorlib.video import colorize_video
+        return colorize_video
     raise AttributeError(f"module 'colorlib' has no attribute {name!r}")

@@ -15,16 +15,20 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m colorlib", description="Image colorization: use it, train it, reproduce the papers.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
-    p = commands.add_parser("colorize", help="colour pictures, or every picture in a folder")
-    p.add_argument("pictures", nargs="+", help="files or folders")
-    p.add_argument("-o", "--output", help="output file (one picture) or folder; default: NAME_colorized beside each input")
-    p.add_argument("--method", default="koalarization", help="see `python -m colorlib list`")
+    p = commands.add_parser("colorize", help="colour pictures and clips, or every one in a folder")
+    p.add_argument("pictures", nargs="+", metavar="file", help="pictures, clips (MP4, MOV, MKV, WebM, AVI, moving GIF) or folders of them")
+    p.add_argument("-o", "--output", help="output file (one input) or folder; default: NAME_colorized beside each input")
+    p.add_argument("--method", help="see `python -m colorlib list` (default: koalarization for pictures, tcvc for clips)")
     p.add_argument("--hints", help="JSON file with colour hints, for methods that take them")
     p.add_argument("--caption", help="a sentence with colour words, for methods that take one")
     p.add_argument("--reference", help="a colour picture to borrow from, for methods that take one")
     p.add_argument("--weights", help="a .safetensors file instead of the shipped weights")
     p.add_argument("--working-size", type=int, help="shorter side the network works at, in pixels")
     p.add_argument("--merge", default="guided", choices=("guided", "bilinear"), help="how colour joins the full-size picture")
+    p.add_argument("--smooth", type=float, metavar="SHARE", help="clips: how much colour is carried along the motion, 0 to 1 (default: the method's)")
+    p.add_argument("--cuts", default="auto", choices=("auto", "none"), help="clips: look for cuts, where the colours of before do not count, or do not")
+    p.add_argument("--frames", metavar="RATE", help="each folder given is one clip, its pictures the frames, RATE of them a second")
+    p.add_argument("--allow-truncated", action="store_true", help="clips: take what comes before the damage of a damaged file")
     p.add_argument("--device", default="auto")
 
     p = commands.add_parser("train", help="train a method and save its weights")
@@ -55,6 +59,8 @@ def parse(arguments=None):
     p.add_argument("--device", default="auto")
     p.add_argument("--dry-run", action="store_true", help="print, write no rows")
     p.add_argument("--curve", action="store_true", help="for methods that take hints: PSNR against the number of hints, in three protocols")
+    p.add_argument("--clips", action="store_true",
+                   help="on clips, frame by frame and smoothed: how steady the colours are; --data: scenes or a folder of clips (default scenes)")
     p.add_argument("--published", action="store_true", help="for SCGAN: the authors' evaluation, slips included, beside the same done right")
 
     p = commands.add_parser("ablate", help="train a method with one thing changed at a time, several seeds each, and compare")
@@ -96,7 +102,7 @@ def parse(arguments=None):
     p.add_argument("--device", default="auto")
 
     p = commands.add_parser("data", help="look through a data set: counts, sizes, grey and unreadable files")
-    p.add_argument("path", help="folder of pictures, tar shards, scenes, or a torchvision set")
+    p.add_argument("path", help="folder of pictures, tar shards, scenes, a torchvision set, or a video, whose cuts are found")
     p.add_argument("--vcip-like", metavar="TARGET", help="path is the EPFL RGB-NIR Scene set: cut its pairs the way the VCIP2020 challenge did into this folder")
 
     p = commands.add_parser("bench", help="measure speed beside named peers, in one run")
@@ -136,27 +142,38 @@ def main(arguments=None):
 
 
 def run_colorize(options):
-    from colorlib import images, zoo
-    sources = [path for given in map(Path, options.pictures) for path in (pictures_in(given) if given.is_dir() else [given])]
+    from colorlib import images, video, zoo
+    from colorlib.data import video_writing, videos
+    sources = []                                                    # (path, whether it is a clip)
+    for given in map(Path, options.pictures):
+        inside = pictures_in(given) if given.is_dir() and not options.frames else [given]
+        sources += [(path, path.is_dir() or videos.is_clip(path)) for path in inside]
     if not sources:
-        raise ValueError(f"No pictures in {', '.join(options.pictures)}: name files or a folder that holds some.")
+        raise ValueError(f"No pictures or clips in {', '.join(options.pictures)}: name files or a folder that holds some.")
     output = Path(options.output) if options.output else None
-    into_folder = output is not None and (output.is_dir() or len(sources) > 1 or not output.suffix)
+    into_folder = output is not None and (output.is_dir() or len(sources) > 1 or not (output.suffix or sources[0][0].is_dir()))
     if into_folder:
         output.mkdir(parents=True, exist_ok=True)
-    row = zoo.get(options.method)
     conditions = {name: getattr(options, name) for name in zoo.CONDITIONS}
-    zoo.check_conditions(row, **conditions)
+    methods = {is_clip: options.method or ("tcvc" if is_clip else "koalarization") for _, is_clip in sources}
+    for method in methods.values():
+        zoo.check_conditions(zoo.get(method), **conditions)
     if options.reference is not None:
         conditions["reference"] = images.open_image(options.reference)      # once, however many pictures there are
-    model, failed = zoo.load(options.method, options.weights, device=options.device), 0
-    for source in sources:
-        target = output / images.colorized_name(source) if into_folder else output or source.with_name(images.colorized_name(source))
+    models = {is_clip: zoo.load(method, options.weights, device=options.device) for is_clip, method in methods.items()}
+    failed, how = 0, {"working_size": options.working_size, "merge": options.merge}
+    for source, is_clip in sources:
+        name = (video_writing if is_clip else images).colorized_name(source)
+        target = output / name if into_folder else output or (source.resolve() if source.is_dir() else source).with_name(name)
         try:
             if target.resolve() == source.resolve():
                 raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
-            picture = zoo.colorize(source, options.method, model=model, working_size=options.working_size, merge=options.merge, **conditions)
-            images.save_image(target, picture.rgb, like=picture)
+            if is_clip:
+                video.colorize_video(source, target, methods[True], model=models[True], smooth=options.smooth, cuts=options.cuts, **how, **conditions,
+                                     rate=options.frames if source.is_dir() else None, allow_truncated=options.allow_truncated)
+            else:
+                picture = zoo.colorize(source, methods[False], model=models[False], **how, **conditions)
+                images.save_image(target, picture.rgb, like=picture)
             print(target)
         except (ValueError, OSError, MemoryError) as error:
             print(f"colorlib: {error or source}", file=sys.stderr)
@@ -165,7 +182,10 @@ def run_colorize(options):
 
 
 def pictures_in(folder):
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.stem.endswith("_colorized"))
+    """The pictures and clips that lie directly in a folder, but for those that were made here."""
+    from colorlib.data.clips import VIDEO_SUFFIXES
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES.union(VIDEO_SUFFIXES) and path.is_file()
+                  and not path.stem.endswith("_colorized"))
 
 
 def run_train(options):
@@ -199,6 +219,8 @@ def read_changes(name, size, settings):
 
 def run_evaluate(options):
     from colorlib import experiments
+    if options.clips + options.curve + options.published > 1:
+        raise ValueError("--clips, --curve and --published are three measurements: ask for one at a time.")
     if options.curve:
         from colorlib import hint_curves
         rows = hint_curves.measure_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
@@ -213,8 +235,11 @@ def run_evaluate(options):
                             write=not options.dry_run)
         print(experiments.summary_table(summaries, protocols.SCGAN_METRICS))
         return
-    summaries = experiments.evaluate_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
-                                            write=not options.dry_run, split=options.split)
+    if options.clips and options.split != "val":
+        raise ValueError(f"Clips have no split {options.split}: leave --split or --clips out.")
+    measure, more = (experiments.evaluate_clips, {}) if options.clips else (experiments.evaluate_method, {"split": options.split})
+    summaries = measure(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
+                        write=not options.dry_run, **more)
     print(experiments.summary_table({row or options.method: summary for row, summary in summaries.items()}))
 
 

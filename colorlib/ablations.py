@@ -49,7 +49,7 @@ def run(name, size=None, seeds=SEEDS, rows=None, device="auto", precision=None, 
             summary = measure(method, model, spec=spec)
             results.append(f"{name}_ablation", {"method": name, "variant": row, "size": size, "dataset": f"{experiments.data_name(spec)} val", "n": PICTURES}
                            | experiments.columns_of_training(model, weights) | summary)
-            yield f"{name}: {row}, seed {seed}: " + ", ".join(f"{heading} {summary[key]:.2f}" for key, (heading, _) in shown([summary]).items())
+            yield f"{name}: {row}, seed {seed}: " + ", ".join(f"{heading} {summary[key]:.{digits}f}" for key, (heading, digits) in shown([summary]).items())
 
 
 def measure(method, model, count=PICTURES, spec="scenes"):
@@ -127,16 +127,22 @@ def shown(rows):
             if (any if key in REFERENCE_METRICS else all)(row.get(key) is not None for row in rows)}
 
 
-def table(name, size=None, spec="scenes"):
-    """Mean and, behind ±, the range over seeds halved, one row an ablation, Markdown; from the rows of `data/results/<method>_ablation.csv` on this data."""
+def table(name, size=None, spec="scenes", variants=None, columns=None):
+    """Mean and, behind ±, the range over seeds halved, one row an ablation, Markdown; from the rows of `data/results/<method>_ablation.csv` on this data.
+
+    variants, columns: which ablations and which metrics, in this order, as far as they were measured; default: all.
+    """
     size, dataset, rows = size or train.size(), f"{experiments.data_name(spec)} val", {}
     read = [row for row in results.read(f"{name}_ablation") if row["size"] == size and row["dataset"] == dataset]
-    lines = [["changed", "seeds", *(heading for heading, _ in shown(read).values())]]
+    measured = shown(read)
+    headings = {key: measured[key] for key in columns or measured if key in measured}
+    lines = [["changed", "seeds", *(heading for heading, _ in headings.values())]]
     for row in read:
         rows.setdefault(row["variant"], {})[row["seed"]] = row      # the last run of a seed counts; trivial rows have none
-    for variant, found in rows.items():
-        values = {key: np.array([one[key] for one in found.values() if one.get(key) is not None]) for key in shown(read)}
+    for variant in (one for one in variants or rows if one in rows):
+        found = rows[variant]
+        values = {key: np.array([one[key] for one in found.values() if one.get(key) is not None]) for key in headings}
         spread = lambda x, digits: "" if None in found else f" ± {np.ptp(x) / 2:.{digits}f}"
         cell = lambda x, digits: f"{x.mean():.{digits}f}{spread(x, digits)}" if len(x) else "—"
-        lines.append([variant, "—" if None in found else str(len(found)), *(cell(values[key], digits) for key, (_, digits) in shown(read).items())])
+        lines.append([variant, "—" if None in found else str(len(found)), *(cell(values[key], digits) for key, (_, digits) in headings.items())])
     return results.markdown(lines)

@@ -208,3 +208,14 @@ def test_on_a_gpu(name):
     model, nir = step.result(), torch.rand(1, 1, 64, 64)
     on_gpu = paper.colorize(model, {"nir": nir.cuda()}).cpu()
     assert (on_gpu - paper.colorize(model.cpu(), {"nir": nir})).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize("paper, tiny", [(cyclegan, replace(cyclegan.SMOKE, width=4, blocks=1, image_size=32)),
+                                         (asym_cyclegan, replace(asym_cyclegan.SMOKE, width=4, halvings=2, blocks=1, pyramid=4, image_size=32))])
+def test_the_way_back_is_kept_only_when_asked(paper, tiny, fabric):
+    both, there = (paper.Step(replace(tiny, way_back=kept), fabric).result() for kept in (True, False))
+    nir, rgb = torch.rand(1, 1, 32, 32), torch.rand(1, 3, 32, 32)
+    assert torch.equal(paper.colorize(both, {"nir": nir}), paper.colorize(there, {"nir": nir}))            # the same seed
+    assert paper.to_infrared(both, rgb).shape == nir.shape and set(there.state_dict()) < set(both.state_dict())
+    with pytest.raises(ValueError, match="kept without its way back: train it with way_back=True"):
+        paper.to_infrared(there, rgb)

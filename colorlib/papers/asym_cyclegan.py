@@ -45,6 +45,7 @@ class Config:
     batch_size: int = 16
     steps: int = 200 * 23
     image_size: int = 128
+    way_back: bool = True               # (ours) False: once trained, the network from colour to infrared is left out, which only training needs
     seed: int = 0
 
     def __post_init__(self):
@@ -53,7 +54,7 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=16, pyramid=32, gray_weight=2.0, learning_rate=5e-4, batch_size=8, epoch=40, steps=1_500)
+CLASS = replace(PAPER, way_back=False, width=16, pyramid=32, gray_weight=2.0, learning_rate=5e-4, batch_size=8, epoch=40, steps=1_500)
 SMOKE = replace(PAPER, width=8, halvings=4, blocks=2, pyramid=16, gray_weight=2.0, learning_rate=1e-3, batch_size=8, epoch=20, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"asym_cyclegan": PRESETS, "asym_cyclegan_paired": {size: replace(config, pairing="alternating") for size, config in PRESETS.items()}}
@@ -127,7 +128,8 @@ class AsymCycleGAN(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.to_rgb, self.to_nir = UNet(config.in_channels, 3, config.blocks, config), UNet(3, config.in_channels, config.back_blocks, config)
+        self.to_rgb = UNet(config.in_channels, 3, config.blocks, config)
+        self.to_nir = UNet(3, config.in_channels, config.back_blocks, config) if config.way_back else None
 
     def forward(self, nir, rgb_n=None):
         """In training, with true rgb_n in [-1, 1]: {"rgb", "nir", "nir again", "rgb again"} in [-1, 1]."""
@@ -176,7 +178,7 @@ class Step:
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
         train.seed_everything(config.seed)
-        model, critics = AsymCycleGAN(config), Critics(config)
+        model, critics = AsymCycleGAN(replace(config, way_back=True)), Critics(config)
         adam = lambda network: torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999))
         self.model, self.optimizer = train.prepare(fabric, model, adam(model), compile)
         self.critics, self.critic_optimizer = train.prepare(fabric, critics, adam(critics), compile)
@@ -213,8 +215,12 @@ class Step:
         return loss.detach()
 
     def result(self):
-        """Both trained translators."""
-        return self.model.module.eval()
+        """The trained translators; without the way back unless Config asks for it."""
+        kept = build(self.config)
+        kept.to_rgb = self.model.module.to_rgb
+        if self.config.way_back:
+            kept.to_nir = self.model.module.to_nir
+        return kept.eval()
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
@@ -237,7 +243,9 @@ def colorize(model, batch):
 
 @torch.no_grad()
 def to_infrared(model, rgb):
-    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1]."""
+    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1]. Raises ValueError for a model kept without it."""
+    if model.to_nir is None:
+        raise ValueError("This model was kept without its way back: train it with way_back=True.")
     return to_unit(at_any_size(model.eval().to_nir, from_unit(rgb), 2 ** (model.config.halvings + 1)))
 
 
@@ -248,5 +256,5 @@ def variants(model):
 
 def networks(config):
     """The parts a parameter table lists."""
-    model, critics = AsymCycleGAN(config), Critics(config)
+    model, critics = AsymCycleGAN(replace(config, way_back=True)), Critics(config)
     return {"infrared to colour": model.to_rgb, "colour to infrared": model.to_nir, "discriminator, infrared": critics.nir, "discriminator, colour": critics.rgb}

@@ -32,11 +32,12 @@ class Config:
     batch_size: int = 1
     steps: int = 200 * 363              # 200 epochs, of the VCIP 2020 pairs (ours)
     image_size: int = 256
+    way_back: bool = True               # (ours) False: once trained, the network from colour to infrared is left out, which only training needs
     seed: int = 0
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=16, blocks=6, learning_rate=5e-4, batch_size=4, steps=500, image_size=96)
+CLASS = replace(PAPER, way_back=False, width=16, blocks=6, learning_rate=5e-4, batch_size=4, steps=500, image_size=96)
 SMOKE = replace(PAPER, width=8, blocks=3, learning_rate=1e-3, batch_size=4, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"cyclegan_infrared": PRESETS}
@@ -65,7 +66,8 @@ class CycleGAN(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.config, self.to_rgb, self.to_nir = config, Translator(config), Translator(config)
+        self.config, self.to_rgb = config, Translator(config)
+        self.to_nir = Translator(config) if config.way_back else None
 
     def forward(self, nir, rgb_n=None):
         """In training, with true rgb_n in [-1, 1]: all that the losses compare, {"rgb", "nir", "nir again", "rgb again", "same nir", "same rgb"}."""
@@ -96,7 +98,7 @@ class Step:
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
         train.seed_everything(config.seed)
-        model, critics = CycleGAN(config), Critics(config)
+        model, critics = CycleGAN(replace(config, way_back=True)), Critics(config)
         adam = lambda network: torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999))
         self.model, self.optimizer = train.prepare(fabric, model, adam(model), compile)
         self.critics, self.critic_optimizer = train.prepare(fabric, critics, adam(critics), compile)
@@ -129,8 +131,12 @@ class Step:
         return loss.detach()
 
     def result(self):
-        """Both trained translators."""
-        return self.model.module.eval()
+        """The trained translators; without the way back unless Config asks for it."""
+        kept = build(self.config)
+        kept.to_rgb = self.model.module.to_rgb
+        if self.config.way_back:
+            kept.to_nir = self.model.module.to_nir
+        return kept.eval()
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
@@ -153,7 +159,10 @@ def colorize(model, batch):
 
 @torch.no_grad()
 def to_infrared(model, rgb):
-    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1], the mean of the three channels painted."""
+    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1], the mean of the three channels
+    painted. Raises ValueError for a model kept without it."""
+    if model.to_nir is None:
+        raise ValueError("This model was kept without its way back: train it with way_back=True.")
     return to_unit(at_any_size(model.eval().to_nir, from_unit(rgb), 8)).mean(1, keepdim=True)
 
 
