@@ -6,7 +6,7 @@ import torch
 
 from colorlib import data, figures, images, lab, references, results, train, zoo
 from colorlib.data.sources import resize
-from colorlib.experiments import conditions_of, evaluate_method, open_dataset, table_metrics, to_device, train_method
+from colorlib.experiments import conditions_of, evaluate_method, open_dataset, reads_clips, table_metrics, to_device, train_method
 from colorlib.files import write_atomic
 
 PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
@@ -47,6 +47,9 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photo
         if hasattr(method.papers, "match"):
             from colorlib import reference_figures      # here, because it is built on this module
             yield from (f"{method.name}: {figure} {found}" for figure, found in reference_figures.draw(method, model, size))
+        if reads_clips(method):
+            from colorlib import video_figures      # here, because it is built on this module
+            yield from (f"{method.name}: {figure} {found}" for figure, found in video_figures.draw(method, model, size))
         where = {"size": size}
         if method.sees == "infrared":
             from colorlib import infrared_figures      # here, because it is built on this module
@@ -99,7 +102,8 @@ def draw_banner(method, model, painted, name):
 
 
 def paint_photos(method, model, side=224):
-    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares; for infrared, see `paint_scenes`.
+    """[{"input", each variant, "target": (side, side, 3) uint8}] for scikit-image's photographs, cut to squares; for infrared, see `paint_scenes`; for a method
+    that sees lines "input" is the line art, `(h, w)` in [0, 1].
 
     For a method that takes a reference also "reference", the photograph itself, warped (these photographs have no class that another could share),
     "unrelated reference", the next photograph, and what the first variant paints from that.
@@ -115,12 +119,16 @@ def paint_photos(method, model, side=224):
                         captions=[PHOTO_CAPTIONS[name] for name, _ in named], references=[torch.from_numpy(one).permute(2, 0, 1) for one in own])
     batch = to_device(batch, next(model.parameters()).device)
     rows = [{"input": images.merge_chroma(one, np.zeros((2, 1, 1), np.float32)), "target": rgb} for one, rgb in zip(L, true)]
+    if method.sees == "lines":
+        batch["lines"] = torch.cat([images.line_art(one, images.model_input(one, working_size), drawing=False) for one in L]).to(batch["L"].device)
+        for row, art in zip(rows, batch["lines"].cpu()):
+            row["input"] = art[0].numpy()
     if "hint_mask" in batch:
         for i, row in enumerate(rows):
             row["input"] = figures.draw_hints(row["input"], batch["hint_ab"][i].cpu(), batch["hint_mask"][i].cpu())
     for variant, colorizer in method.papers.variants(model).items():
-        for row, one, ab in zip(rows, L, colorizer(batch).float().cpu().numpy()):
-            row[variant] = images.merge_chroma(one, ab)
+        for row, one, planes in zip(rows, L, colorizer(batch).float().cpu().numpy()):
+            row[variant] = zoo.enlarge(method, images.open_image(row["target"]), one, planes)
     if "reference" in batch:
         strange = batch | {"reference": torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2).roll(-1, 0).to(batch["reference"].device)}
         first = next(iter(method.papers.variants(model).values()))

@@ -66,6 +66,7 @@ class Method:
 
 IMAGENETTE = "Imagenette (ImageNet photographs): non-commercial research and education"
 VCIP = "VCIP 2020 grand challenge's pairs, cut from the EPFL RGB-NIR scenes: research and education"
+CLIPS = f"{IMAGENETTE}; Big Buck Bunny (c) 2008 Blender Foundation, www.bigbuckbunny.org: CC BY 3.0"
 HINTS = "04_hint_unet.ipynb"
 SALIENCY = "03_scgan_saliency.ipynb"
 LANGUAGE = "05_language_film_concat.ipynb"
@@ -113,8 +114,8 @@ METHODS = {method.name: method for method in (
     Method("cyclegan_infrared", "Zhu et al. 2017, CycleGAN (arXiv 1703.10593), from infrared", "cyclegan", INFRARED, (), VCIP, "infrared", "infrared"),
     Method("nirnet", "colorlib's own infrared network: true pairs and made-up ones", "nirnet", INFRARED, (), VCIP, "infrared", "infrared"),
     Method("unit", "Liu et al. 2017, UNIT (arXiv 1703.00848), from infrared", "unit", INFRARED, (), VCIP, "infrared", "infrared"),
-    Method("tcvc", "Thasarathan et al. 2019, Automatic Temporally Coherent Video Colorization (arXiv 1904.09527)", "tcvc", VIDEO, table="video"),
-    Method("tcvc_lines", "TCVC, colour from line art", "tcvc", VIDEO, table="video", sees="lines"),
+    Method("tcvc", "Thasarathan et al. 2019, Automatic Temporally Coherent Video Colorization (arXiv 1904.09527)", "tcvc", VIDEO, data_licence=CLIPS, table="video"),
+    Method("tcvc_lines", "TCVC, colour from line art", "tcvc", VIDEO, data_licence=CLIPS, table="video", sees="lines"),
 )}
 
 

@@ -48,7 +48,7 @@ class Config:
     own_share: float = 0.0              # (ours) how often a shown frame before is the network's own picture of it, painted from black, not the true one
     temporal_weight: float = 0.0        # (ours) on how much the painted frame's error differs from that of the frame it was shown
     align: bool = False                 # (ours) the frame before is moved along the optical flow of the lightness first; black where that fails; of grey frames
-    skip: bool = False                  # (ours) the last layer sees the input, too, so that colours of the frame before need not pass the norms
+    gate: bool = False                  # (ours) a fourth map says where the frame before is kept, as in vid2vid (Wang et al. 2018, arXiv 1808.06601, eq. 4)
     feeds: str = "painted"              # what the next frame is shown: what was painted; (ours) "pasted": with the true lightness put back, of grey frames
     adversarial_weight: float = 1.0
     l1_weight: float = 10.0
@@ -74,16 +74,17 @@ class Config:
 
 
 PAPER = Config()
-OURS = dict(gray="lightness", feeds="pasted", align=True, skip=True, previous_share=0.9, own_share=0.9, temporal_weight=10.0, one_cycle=True, learning_rate=1e-3,
+OURS = dict(gray="lightness", feeds="pasted", align=True, gate=True, previous_share=0.9, own_share=0.9, temporal_weight=10.0, one_cycle=True, learning_rate=1e-3,
             critic_rate=1e-4, batch_size=8)
 CLASS = replace(PAPER, **OURS, features="squeezenet1_1_caffe", style_weight=200.0, content_weight=0.3, width=24, steps=4_500, image_size=128)
 SMOKE = replace(PAPER, **OURS, features="random", width=12, residual_blocks=4, steps=400, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 LINES = dict(sees="lines", feeds="painted", align=False)
 VARIANTS = {"tcvc": PRESETS, "tcvc_lines": {size: replace(config, **LINES) for size, config in PRESETS.items()}}
-TAUGHT = dict(align=False, skip=False, own_share=0.0, temporal_weight=0.0)      # as published: shown true frames, as they are; rows "p ..." and the losses
+TAUGHT = dict(align=False, gate=False, own_share=0.0, temporal_weight=0.0)      # as published: shown true frames, as they are; rows "p ..." and the losses
 TRAINING_ABLATIONS = {
-    "as it is": {}, "never shown a frame": {"previous_share": 0.0}, "not aligned": {"align": False}, "no temporal loss": {"temporal_weight": 0.0},
+    "as it is": {}, "never shown a frame": {"previous_share": 0.0}, "no gate": {"gate": False}, "not aligned": {"align": False},
+    "no temporal loss": {"temporal_weight": 0.0}, "true frames only": {"own_share": 0.0},
     **{f"p {p:g}": TAUGHT | {"previous_share": p} for p in (0.0, 0.25, 0.5, 0.75, 1.0)},
     "GAN only": TAUGHT | {"previous_share": 0.0, "l1_weight": 0.0, "style_weight": 0.0, "content_weight": 0.0},
     "GAN + L1 + style": TAUGHT | {"previous_share": 0.0, "content_weight": 0.0}}      # + content: "p 0"; + frame before: "p 0.5"
@@ -119,16 +120,17 @@ class Generator(nn.Module):
         self.middle = nn.Sequential(*[DilatedBlock(4 * width) for _ in range(config.residual_blocks)])                     # (N, 256, H/4, W/4)
         self.decoder = nn.Sequential(nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), *norm(2 * width),
                                      nn.ConvTranspose2d(2 * width, width, 4, 2, 1), *norm(width), nn.ReflectionPad2d(3))
-        self.to_rgb = nn.Conv2d(width + 4 * config.skip, 3, 7)
+        self.to_rgb = nn.Conv2d(width, 4 if config.gate else 3, 7)
         init_normal(self)
 
     def forward(self, x, previous):
-        both = torch.cat([x, previous], 1)
-        maps = self.decoder(self.middle(self.encoder(both)))                                # (N, 64, H + 6, W + 6)
-        if self.config.skip:
-            maps = torch.cat([maps, F.pad(both, (3, 3, 3, 3), mode="reflect").to(maps.dtype)], 1)
+        maps = self.decoder(self.middle(self.encoder(torch.cat([x, previous], 1))))         # (N, 64, H + 6, W + 6)
         with torch.autocast(x.device.type, enabled=False):                                  # half precision would show in the colours
-            return 0.5 + 0.5 * torch.tanh(self.to_rgb(maps.to(self.to_rgb.weight.dtype)))
+            last = self.to_rgb(maps.to(self.to_rgb.weight.dtype))
+            rgb = 0.5 + 0.5 * torch.tanh(last[:, :3])
+            if self.config.gate:
+                rgb = torch.lerp(rgb, previous.to(rgb.dtype), torch.sigmoid(last[:, 3:]) * previous.any(1, keepdim=True))       # black: nothing is known
+            return rgb
 
 
 class Discriminator(nn.Module):

@@ -5,6 +5,7 @@ differently). Pictures are HTML or canvas, since ipywidgets' Image has no alt te
 """
 from colorlib.widgets.caption_box import CaptionBox  # noqa: F401
 from colorlib.widgets.caption_session import CaptionSession  # noqa: F401
+from colorlib.widgets.clip_player import ClipPlayer, encode_clip, lay_side_by_side  # noqa: F401
 from colorlib.widgets.explorer import LabExplorer  # noqa: F401
 from colorlib.widgets.fooling_test import FoolingTest  # noqa: F401
 from colorlib.widgets.hint_form import HintForm, pick_hints  # noqa: F401
