@@ -13,7 +13,7 @@ def dense_flow(first, second):
     """
     if min(first.shape) < FLOW_SIDE:
         return np.zeros((*first.shape, 2), np.float32)
-    as_bytes = lambda L: np.clip(np.rint(np.asarray(L) * 2.55), 0, 255).astype(np.uint8)
+    as_bytes = lambda L: np.clip(np.rint(2.55 * np.asarray(L)), 0, 255).astype(np.uint8)
     return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(as_bytes(first), as_bytes(second), None)
 
 

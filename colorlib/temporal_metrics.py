@@ -7,12 +7,11 @@ bool, marks pixels of frame t for which that does not hold. Always the motion of
 
 A grey clip is perfectly steady and a true one is not: read every number beside those of the rows grey and truth.
 """
-import cv2
 import numpy as np
 import torch
 from scipy.special import rel_entr
 
-from colorlib import lab, metrics
+from colorlib import lab, metrics, motion
 
 CDC_LAGS = (1, 2, 4)        # frames apart, of Liu et al. 2021
 STILL_MOTION = 0.1          # px between two frames; what moves less stands still (ours)
@@ -82,10 +81,9 @@ def estimate_flow(true):
     """Motion of a clip, (flow `(T - 1, H, W, 2)` float32, occlusion `(T - 1, H, W)` bool): DIS optical flow (Kroeger et al. 2016, OpenCV, preset
     medium) of the lightness; occluded is what leaves the picture and where Ruder et al. 2016 say so: where forward and backward flow disagree, and at
     motion boundaries."""
-    L = np.round(2.55 * lab.rgb_to_lab(read_clip(true, "true", 2))[..., 0]).astype(np.uint8)                       # (T, H, W)
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = np.stack([engine.calc(here, there, None) for here, there in zip(L[:-1], L[1:])])
-    back = np.stack([engine.calc(there, here, None) for here, there in zip(L[:-1], L[1:])])
+    L = lab.rgb_to_lab(read_clip(true, "true", 2))[..., 0]                                                         # (T, H, W)
+    flow = np.stack([motion.dense_flow(here, there) for here, there in zip(L[:-1], L[1:])])
+    back = np.stack([motion.dense_flow(there, here) for here, there in zip(L[:-1], L[1:])])
     return flow, find_occlusion(flow, back)
 
 
@@ -99,21 +97,14 @@ def find_occlusion(flow, back):
     gradient[:, :-1] += square(np.diff(flow, axis=1))
     boundary = gradient > BOUNDARY[0] * square(flow) + BOUNDARY[1]
     size = np.array(flow.shape[2:0:-1])                                                                            # W, H
-    there = pixel_grid(flow.shape) + flow
+    there = motion.grid(torch.from_numpy(flow)).numpy() + flow
     return disagree | boundary | ((there < 0) | (there > size - 1)).any(-1)
 
 
 def warp(planes, flow):
     """Sample planes `(T, H, W, C)` at the pixels' own places + flow `(T, H, W, 2)`, bilinear, float64; outside, the border goes on."""
-    size = np.array(flow.shape[2:0:-1])                                                                            # W, H
-    there = torch.from_numpy(2 * (pixel_grid(flow.shape) + flow) / np.maximum(size - 1, 1) - 1)                    # (T, H, W, 2) in [-1, 1] inside
     planes = torch.from_numpy(planes.astype(np.float64)).movedim(-1, 1)
-    return torch.nn.functional.grid_sample(planes, there, padding_mode="border", align_corners=True).movedim(1, -1).numpy()
-
-
-def pixel_grid(shape):
-    """The places x, y of the pixels of `(T, H, W, 2)`, `(H, W, 2)`."""
-    return np.stack(np.meshgrid(np.arange(shape[2]), np.arange(shape[1])), axis=-1).astype(np.float64)
+    return motion.sample(planes, torch.from_numpy(flow.astype(np.float64))).movedim(1, -1).numpy()
 
 
 def masked_mean(values, seen):
