@@ -18,7 +18,7 @@ def parse(arguments=None):
     p = commands.add_parser("colorize", help="colour pictures and clips, or every one in a folder")
     p.add_argument("pictures", nargs="+", metavar="file", help="pictures, clips (MP4, MOV, MKV, WebM, AVI, moving GIF) or folders of them")
     p.add_argument("-o", "--output", help="output file (one input) or folder; default: NAME_colorized beside each input")
-    p.add_argument("--method", help="see `python -m colorlib list` (default: koalarization for pictures, tcvc for clips)")
+    p.add_argument("--method", default="koalarization", help="see `python -m colorlib list`")
     p.add_argument("--hints", help="JSON file with colour hints, for methods that take them")
     p.add_argument("--caption", help="a sentence with colour words, for methods that take one")
     p.add_argument("--reference", help="a colour picture to borrow from, for methods that take one")
@@ -155,13 +155,11 @@ def run_colorize(options):
     if into_folder:
         output.mkdir(parents=True, exist_ok=True)
     conditions = {name: getattr(options, name) for name in zoo.CONDITIONS}
-    methods = {is_clip: options.method or ("tcvc" if is_clip else "koalarization") for _, is_clip in sources}
-    for method in methods.values():
-        zoo.check_conditions(zoo.get(method), **conditions)
+    zoo.check_conditions(zoo.get(options.method), **conditions)
     if options.reference is not None:
         conditions["reference"] = images.open_image(options.reference)      # once, however many pictures there are
-    models = {is_clip: zoo.load(method, options.weights, device=options.device) for is_clip, method in methods.items()}
-    failed, how = 0, {"working_size": options.working_size, "merge": options.merge}
+    model, failed = zoo.load(options.method, options.weights, device=options.device), 0
+    how = {"model": model, "working_size": options.working_size, "merge": options.merge}
     for source, is_clip in sources:
         name = (video_writing if is_clip else images).colorized_name(source)
         target = output / name if into_folder else output or (source.resolve() if source.is_dir() else source).with_name(name)
@@ -169,10 +167,10 @@ def run_colorize(options):
             if target.resolve() == source.resolve():
                 raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
             if is_clip:
-                video.colorize_video(source, target, methods[True], model=models[True], smooth=options.smooth, cuts=options.cuts, **how, **conditions,
+                video.colorize_video(source, target, options.method, smooth=options.smooth, cuts=options.cuts, **how, **conditions,
                                      rate=options.frames if source.is_dir() else None, allow_truncated=options.allow_truncated)
             else:
-                picture = zoo.colorize(source, methods[False], model=models[False], **how, **conditions)
+                picture = zoo.colorize(source, options.method, **how, **conditions)
                 images.save_image(target, picture.rgb, like=picture)
             print(target)
         except (ValueError, OSError, MemoryError) as error:

@@ -313,7 +313,7 @@ def test_folders_of_frames_on_the_command_line(workshop, painter, monkeypatch, c
     assert "frames a second above 0" in capsys.readouterr().err
 
 
-def test_the_method_for_clips_is_tcvc_and_for_pictures_koalarization(workshop, painter, monkeypatch):
+def test_one_method_paints_clips_and_pictures(workshop, painter, monkeypatch):
     asked = []
     monkeypatch.setattr(zoo, "load", lambda method, *args, **options: asked.append(method) or MODEL)
 
@@ -324,7 +324,7 @@ def test_the_method_for_clips_is_tcvc_and_for_pictures_koalarization(workshop, p
     save(workshop / "photo.png", colorful())
     write_video("clip.mp4", drift(2))
     assert cli.main(["colorize", "clip.mp4", "photo.png"]) == 1
-    assert asked == ["tcvc", "koalarization", "koalarization of photo.png"] and Path("clip_colorized.mp4").exists()
+    assert asked == ["koalarization", "koalarization of photo.png"] and Path("clip_colorized.mp4").exists()
 
 
 def test_a_bad_clip_does_not_stop_the_others(workshop, painter, monkeypatch, capsys):
