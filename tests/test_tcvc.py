@@ -228,7 +228,7 @@ def test_a_network_never_shown_a_frame_is_not_shown_one():
     torch.manual_seed(0)
     model, batch = tcvc.Generator(replace(TINY, previous_share=0.0)).eval(), {"L": torch.rand(1, 1, 24, 32) * 100}
     first, state = tcvc.colorize_next(model, batch)
-    assert torch.equal(first, tcvc.colorize_next(model, batch, state)[0]) and set(tcvc.clip_variants(model)) == {"", "as published"}
+    assert torch.equal(first, tcvc.colorize_next(model, batch, state)[0]) and set(tcvc.clip_variants(model)) == {"", "lightness painted"}
 
 
 def test_alignment_moves_the_frame_before_and_blackens_what_it_cannot_know():
@@ -247,12 +247,12 @@ def test_alignment_moves_the_frame_before_and_blackens_what_it_cannot_know():
 def test_clip_variants(model):
     frames = clip_of()
     painted = {row: paint(frames) for row, paint in tcvc.clip_variants(model).items()}
-    assert painted.keys() == {"", "every frame alone", "true frame before", "as published"}
+    assert painted.keys() == {"", "every frame alone", "true frame before", "lightness painted"}
     assert all(one.shape == frames.shape and one.dtype == torch.uint8 for one in painted.values())
-    assert all(torch.equal(one[0], painted[""][0]) for row, one in painted.items() if row != "as published")           # the first frame has none before
+    assert all(torch.equal(one[0], painted[""][0]) for row, one in painted.items() if row != "lightness painted")           # the first frame has none before
     assert not torch.equal(painted[""][1:], painted["every frame alone"][1:])
     drift = lambda row: (lab.rgb_to_lab(painted[row])[:, 0] - lab.rgb_to_lab(frames)[:, 0]).abs().mean()
-    assert drift("") < 0.5 < drift("as published")                                                                      # lightness is put back, or is not
+    assert drift("") < 0.5 < drift("lightness painted")                                                                      # lightness is put back, or is not
     wrong = tcvc.paint_clip(model, frames, first=torch.rand(3, 32, 32))
     assert not torch.equal(wrong[0], painted[""][0])
     with pytest.raises(ValueError, match="shows is 'mine': choose own, truth or nothing"):

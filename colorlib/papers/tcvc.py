@@ -349,13 +349,20 @@ def paint(model, x, previous=None):
 def colorize_next(model, batch, state=None):
     """The next frame of a clip: (painted, state). batch: {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)`, or, of a network that sees lines, {"lines":
     `(N, 1, H, W)` in [0, 1]} -> rgb `(N, 3, H, W)` in [0, 1]. state: what came with the frame before, None at the beginning of a shot."""
-    previous = state["previous"] if state else None
+    rgb = paint_next(model, batch, state)
     if model.config.sees == "lines":
-        rgb = paint(model, batch["lines"], previous)
         return rgb, {"previous": rgb}
-    previous = None if previous is None or not model.config.previous_share else align(previous, state["L"], batch["L"]) if model.config.align else previous
-    rgb = paint(model, lab.gray_of(batch["L"]).clamp(0, 1), previous)
     return lab.rgb_to_lab(rgb)[:, 1:], {"previous": put_lightness(rgb, batch["L"]) if model.config.feeds == "pasted" else rgb, "L": batch["L"]}
+
+
+def paint_next(model, batch, state=None):
+    """The next frame as the network paints it, rgb `(N, 3, H, W)` in [0, 1], lightness and all; see `colorize_next`."""
+    previous = state["previous"] if state and model.config.previous_share else None
+    if model.config.sees == "lines":
+        return paint(model, batch["lines"], previous)
+    if previous is not None and model.config.align:
+        previous = align(previous, state["L"], batch["L"])
+    return paint(model, lab.gray_of(batch["L"]).clamp(0, 1), previous)
 
 
 def colorize(model, batch):
@@ -373,19 +380,19 @@ def clip_variants(model):
     before (previous_share 0) is not shown one here.
 
     "": every frame is shown the one painted before; of grey frames the lightness is put back. "every frame alone": never. "true frame before": as in training.
-    "as published": of grey frames, lightness and all as painted.
+    "lightness painted": of grey frames, as published, lightness and all as painted, and so shown to the next frame.
     """
     own = "own" if model.config.previous_share else "nothing"
     rows = {"": {"shows": own}} | ({"every frame alone": {"shows": "nothing"}, "true frame before": {"shows": "truth"}} if model.config.previous_share else {})
-    rows |= {"as published": {"shows": own, "as_published": True}} if model.config.sees == "grey" else {}
+    rows |= {"lightness painted": {"shows": own, "keeps_lightness": False}} if model.config.sees == "grey" else {}
     return {row: lambda frames, how=how: paint_clip(model, frames, **how) for row, how in rows.items()}
 
 
-def paint_clip(model, frames, shows="own", as_published=False, first=None):
+def paint_clip(model, frames, shows="own", keeps_lightness=True, first=None):
     """Paint true frames `(T, 3, H, W)` uint8 from their lightness or line art; uint8 of the same shape.
 
     shows: the frame before that the network is shown: "own", what it painted itself, "truth", or "nothing". first: a colour frame `(3, H, W)` in [0, 1], or uint8,
-    that stands before the first one. as_published: grey is scikit-image's, the lightness is painted, too. Raises ValueError for another word.
+    that stands before the first one. keeps_lightness: of grey frames, the true lightness is put back. Raises ValueError for another word.
     """
     if shows not in ("own", "truth", "nothing"):
         raise ValueError(f"shows is {shows!r}: choose own, truth or nothing.")
@@ -398,12 +405,12 @@ def paint_clip(model, frames, shows="own", as_published=False, first=None):
         L = lab.rgb_to_lab(true)[:, :1]
         if model.config.sees == "lines":
             rgb, state = colorize_next(model, {"lines": images.line_art(L[0, 0].cpu().numpy(), drawing=False).to(device)}, state)
-        elif as_published:
-            rgb = paint(model, gray_frame(true), state and state["previous"])
-            state = {"previous": rgb, "L": L}
-        else:
+        elif keeps_lightness:
             ab, state = colorize_next(model, {"L": L}, state)
             rgb = torch.from_numpy(images.merge_chroma(L[0, 0].cpu().numpy(), ab[0])).permute(2, 0, 1)[None] / 255
+        else:
+            rgb = paint_next(model, {"L": L}, state)
+            state = {"previous": rgb, "L": L}
         painted.append(rgb[0].cpu().mul(255).round().byte())
         state = {"own": state, "truth": {"previous": true, "L": L}, "nothing": None}[shows]
     return torch.stack(painted)
