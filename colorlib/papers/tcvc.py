@@ -74,12 +74,12 @@ class Config:
 
 
 PAPER = Config()
-OURS = dict(gray="lightness", feeds="pasted", align=True, gate=True, previous_share=0.9, own_share=0.9, temporal_weight=10.0, one_cycle=True, learning_rate=1e-3,
+OURS = dict(gray="lightness", feeds="pasted", align=True, gate=True, own_share=0.9, temporal_weight=10.0, one_cycle=True, learning_rate=1e-3,
             critic_rate=1e-4, batch_size=8)
 CLASS = replace(PAPER, **OURS, features="squeezenet1_1_caffe", style_weight=200.0, content_weight=0.3, width=24, steps=2_800, image_size=128)
 SMOKE = replace(PAPER, **OURS, features="random", width=12, residual_blocks=4, steps=400, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
-LINES = dict(sees="lines", feeds="painted", align=False, gate=False, previous_share=0.5, own_share=0.5)      # lines have no flow to follow, and a gate then freezes
+LINES = dict(sees="lines", feeds="painted", align=False, gate=False, own_share=0.5)      # lines have no flow to follow, and a gate then freezes
 VARIANTS = {"tcvc": PRESETS, "tcvc_lines": {size: replace(config, **LINES) for size, config in PRESETS.items()}}
 VARIANTS["tcvc_lines"]["class"] = replace(VARIANTS["tcvc_lines"]["class"], width=16, steps=1_800, image_size=96)
 TAUGHT = dict(align=False, gate=False, own_share=0.0, temporal_weight=0.0)      # as published: shown true frames, as they are; rows "p ..." and the losses
