@@ -35,6 +35,15 @@ def fill(folder, *names, **options):
     return folder
 
 
+def empty_workshop(folder, monkeypatch):
+    """Work in an empty folder at smoke size, with weights, results, figures and cache that go nowhere else; returns the folder."""
+    monkeypatch.chdir(folder)
+    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
+        monkeypatch.setenv(f"COLORLIB_{name}", str(folder / name.lower()))
+    monkeypatch.setenv("COLORLIB_SIZE", "smoke")
+    return folder
+
+
 def infrared_batch(n=2, side=32, seed=0, **more):
     """A training batch of noise: nir `(n, 1, side, side)`, rgb, and more, {key: channels}; uint8."""
     random = torch.Generator().manual_seed(seed)

@@ -13,7 +13,7 @@ from colorlib.papers import cic
 from colorlib.papers import gray2color as g2c
 from colorlib.papers import language as lg
 from colorlib.papers import welsh
-from tests.data_samples import fill
+from tests.data_samples import empty_workshop, fill
 
 TINY = {"width": 4, "image_size": 32, "working_size": 32, "batch_size": 4, "steps": 3}
 COLORS = {"red": (200, 30, 30), "green": (30, 160, 40), "blue": (40, 60, 200), "yellow": (230, 210, 40)}
@@ -22,10 +22,7 @@ COLORS = {"red": (200, 30, 30), "green": (30, 160, 40), "blue": (40, 60, 200), "
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
     """An empty folder to work in, tiny networks, few scenes, and weights, results and figures that go nowhere else."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
-        monkeypatch.setenv(f"COLORLIB_{name}", str(tmp_path / name.lower()))
-    monkeypatch.setenv("COLORLIB_SIZE", "smoke")
+    empty_workshop(tmp_path, monkeypatch)
     for name in lg.VARIANTS:
         monkeypatch.setitem(lg.VARIANTS[name], "smoke", replace(lg.VARIANTS[name]["smoke"], **TINY, embedding=8, hidden=8))
     monkeypatch.setitem(cic.PRESETS, "smoke", replace(cic.PRESETS["smoke"], **TINY))

@@ -12,6 +12,7 @@ from PIL import Image
 from colorlib import __main__ as cli
 from colorlib import images, results, zoo
 from colorlib.papers import koalarization as koala
+from tests.data_samples import empty_workshop
 
 TINY = replace(koala.PRESETS["smoke"], encoder=(8,) * 8, fusion=8, decoder=(8, 8, 8, 8), embedding=16, extractor_size=32, image_size=32, steps=3,
                batch_size=4, classifier_steps=2)
@@ -20,10 +21,7 @@ TINY = replace(koala.PRESETS["smoke"], encoder=(8,) * 8, fusion=8, decoder=(8, 8
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
     """An empty folder to work in, a tiny model as the shipped one, and results that go nowhere else."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
-        monkeypatch.setenv(f"COLORLIB_{name}", str(tmp_path / name.lower()))
-    monkeypatch.setenv("COLORLIB_SIZE", "smoke")
+    empty_workshop(tmp_path, monkeypatch)
     monkeypatch.setitem(koala.PRESETS, "smoke", TINY)
     torch.manual_seed(0)
     zoo.save_weights(koala.build(TINY), "koalarization", zoo.weights_file("koalarization"), {"size": "class"})

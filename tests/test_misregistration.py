@@ -11,6 +11,7 @@ from colorlib import data, experiments, misregistration_curves, results, zoo
 from colorlib.data.misregistration import ELASTIC_SIGMA, KINDS, Misregistered, derange, generator, parse_misregistration, warp_map
 from colorlib.data.packing import Packed
 from colorlib.papers import scgan
+from tests.data_samples import empty_workshop
 
 TINY = replace(scgan.VARIANTS["scgan_infrared"]["smoke"], width=4, attention_width=4, batch_size=4, phase_one=2, steps=3, image_size=32)
 
@@ -118,10 +119,7 @@ def test_what_a_person_types(pairs):
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
     """A tiny method to train in an empty folder, on few scenes, and results that go nowhere else."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
-        monkeypatch.setenv(f"COLORLIB_{name}", str(tmp_path / name.lower()))
-    monkeypatch.setenv("COLORLIB_SIZE", "smoke")
+    empty_workshop(tmp_path, monkeypatch)
     monkeypatch.setitem(scgan.VARIANTS["scgan_infrared"], "smoke", TINY)
     return tmp_path
 

@@ -8,17 +8,15 @@ import torch
 from colorlib import __main__ as cli
 from colorlib import ablations, experiments, metrics, protocols, results, zoo
 from colorlib.papers import scgan
+from tests.data_samples import empty_workshop
 
 TINY = replace(scgan.SMOKE, width=4, attention_width=4, feature_width=4, batch_size=4, phase_one=2, steps=3, pretraining=(2, 1e-3))
 
 
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
-        monkeypatch.setenv(f"COLORLIB_{name}", str(tmp_path / name.lower()))
+    empty_workshop(tmp_path, monkeypatch)
     monkeypatch.delenv("COLORLIB_CLASSIFIER", raising=False)
-    monkeypatch.setenv("COLORLIB_SIZE", "smoke")
     monkeypatch.setitem(scgan.PRESETS, "smoke", TINY)
     monkeypatch.setitem(scgan.VARIANTS["scgan"], "smoke", TINY)
     return tmp_path

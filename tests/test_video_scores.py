@@ -9,7 +9,7 @@ from colorlib import __main__ as cli
 from colorlib import data, experiments, lab, learned_metrics, metrics, results, temporal_metrics, video_scores, zoo
 from colorlib.frames import SMOOTH, FramePainter
 from colorlib.papers import cic, tcvc
-from tests.data_samples import save
+from tests.data_samples import empty_workshop, save
 
 CIC = replace(cic.PRESETS["smoke"], width=4, image_size=32, working_size=32)
 TCVC = replace(tcvc.PRESETS["smoke"], width=4, residual_blocks=1, image_size=32, batch_size=2, steps=2)
@@ -23,10 +23,7 @@ def clips():
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
     """An empty folder to work in, results that go nowhere else, small frames, few and short procedural clips."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
-        monkeypatch.setenv(f"COLORLIB_{name}", str(tmp_path / name.lower()))
-    monkeypatch.setenv("COLORLIB_SIZE", "smoke")
+    empty_workshop(tmp_path, monkeypatch)
     monkeypatch.setitem(experiments.CLIP_TEST_SIZE, "smoke", 32)
     monkeypatch.setattr(data.clip_sets, "SCENE_SHOT", 8)
     monkeypatch.setattr(learned_metrics, "inception_available", lambda: False)

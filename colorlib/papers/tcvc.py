@@ -255,11 +255,11 @@ class Step:
     def prepare(self, batch):
         """uint8 batch -> x `(N, 1, H, W)`, the frame before as shown or black, the true frame, the true frame before `(N, 3, H, W)`, all in [0, 1]."""
         config, (before, true) = self.config, batch["rgb"].float().div(255).unbind(1)
+        L_before, L = (lab.rgb_to_lab(one)[:, :1] for one in (before, true))
         if config.sees == "lines":
             x_before, x = batch["lines"].float().div(255).unbind(1)
         else:
-            x_before, x = (gray_frame(one, config.gray) for one in (before, true))
-        L_before, L = (lab.rgb_to_lab(one)[:, :1] for one in (before, true))
+            x_before, x = gray_frame(before, L_before, config.gray), gray_frame(true, L, config.gray)
         chance = torch.rand(2, len(true))      # drawn in any case, so that settings differ in nothing else
         shown = before
         if config.own_share:
@@ -301,10 +301,11 @@ class Count:
         self.done = state["done"]
 
 
-def gray_frame(rgb, kind="luma"):
-    """rgb `(N, 3, H, W)` in [0, 1] -> grey `(N, 1, H, W)` in [0, 1]: "luma", scikit-image's weights, or "lightness", the grey of the same L*."""
+def gray_frame(rgb, L, kind):
+    """rgb `(N, 3, H, W)` in [0, 1] and its lightness L `(N, 1, H, W)` in [0, 100] -> grey `(N, 1, H, W)` in [0, 1]: "luma", scikit-image's
+    weights, or "lightness", the grey of the same L*."""
     if kind == "lightness":
-        return lab.gray_of(lab.rgb_to_lab(rgb)[:, :1]).clamp(0, 1)
+        return lab.gray_of(L).clamp(0, 1)
     return (rgb * rgb.new_tensor(GRAY).view(3, 1, 1)).sum(1, keepdim=True)
 
 
