@@ -73,8 +73,9 @@ LANGUAGE = "05_language_film_concat.ipynb"
 REFERENCES = "06_gray2colornet.ipynb"
 INFRARED = "07_nir_gans.ipynb"
 VIDEO = "08_video_tcvc.ipynb"
+SURVEY = "09_survey.ipynb"
 TITLES = {"hints": "Hints: 0.5 % of the pixels told (protocol dense05)", "language": "Manjunatha et al. 2018, Learning to Color from Language, and its trunk",
-          "references": "Colour from a reference picture", "infrared": "Colour from near infrared", "video": "Clips: colour that does not flicker"}
+          "references": "Colour from a reference picture", "infrared": "Colour from near infrared", "video": "Clips: colour that does not flicker", "automatic": "Automatic baselines of the papers' tables"}
 
 METHODS = {method.name: method for method in (
     Method("koalarization", "Baldassarre et al. 2017, Deep Koalarization (arXiv 1712.03400)", "koalarization", "02_koalarization.ipynb",
@@ -116,6 +117,7 @@ METHODS = {method.name: method for method in (
     Method("unit", "Liu et al. 2017, UNIT (arXiv 1703.00848), from infrared", "unit", INFRARED, (), VCIP, "infrared", "infrared"),
     Method("tcvc", "Thasarathan et al. 2019, Automatic Temporally Coherent Video Colorization (arXiv 1904.09527)", "tcvc", VIDEO, data_licence=CLIPS, table="video"),
     Method("tcvc_lines", "TCVC, colour from line art", "tcvc", VIDEO, data_licence=CLIPS, table="video", sees="lines"),
+    Method("dahl", "Dahl 2016, Automatic Colorization (tinyclouds.org/colorize): a residual encoder", "dahl", SURVEY, (), IMAGENETTE, "automatic"),
 )}
 
 
