@@ -120,6 +120,8 @@ METHODS = {method.name: method for method in (
     Method("iizuka", "Iizuka et al. 2016, Let there be Color!", "iizuka", SURVEY, (), IMAGENETTE, "automatic"),
     Method("larsson", "Larsson et al. 2016, Learning Representations for Automatic Colorization (arXiv 1603.06668)", "larsson", SURVEY, (), IMAGENETTE, "automatic"),
     Method("dahl", "Dahl 2016, Automatic Colorization (tinyclouds.org/colorize): a residual encoder", "dahl", SURVEY, (), IMAGENETTE, "automatic"),
+    Method("pix2pix", "Isola et al. 2017, pix2pix (arXiv 1611.07004), from lightness to a and b", "pix2pix", SURVEY, (), IMAGENETTE, "automatic"),
+    Method("cyclegan", "Zhu et al. 2017, CycleGAN (arXiv 1703.10593), between grey and colour, unpaired", "cyclegan", SURVEY, (), IMAGENETTE, "automatic"),
 )}
 
 

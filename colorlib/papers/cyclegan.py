@@ -7,6 +7,10 @@ sections 3, 4, 7. With G from infrared a to colour b, F back, and a discriminato
 
 The last, identity, pair of terms needs equal channels: infrared goes through both translators as three equal ones. Nothing says which colour is right: any
 recolouring that can be undone costs nothing here.
+
+The same between grey, L three times over, and colour is `cyclegan`, the baseline of colorization papers; the paper itself colours no photographs. There the way
+back is trivial, which makes the cycle weak: F need only drop the colours, or G hides in them what F is to find. What G paints has a lightness of its own, and
+colorlib keeps the picture's.
 """
 from dataclasses import dataclass, replace
 
@@ -14,13 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import losses, train
+from colorlib import lab, losses, train
 from colorlib.blocks import PatchDiscriminator, Pool, ResBlock, at_any_size, constant_then_linear, from_unit, init_normal, pair_of, to_unit
 
 
 @dataclass(frozen=True)
 class Config:
     """Defaults are the paper's; `(ours)` marks what it does not have."""
+    sees: str = "infrared"              # or "grey"
     in_channels: int = 1                # of an infrared picture
     width: int = 64
     blocks: int = 9                     # residual blocks: 9 at 256 px, 6 at 128
@@ -40,7 +45,9 @@ PAPER = Config()
 CLASS = replace(PAPER, way_back=False, width=16, blocks=6, learning_rate=5e-4, batch_size=4, steps=500, image_size=96)
 SMOKE = replace(PAPER, width=8, blocks=3, learning_rate=1e-3, batch_size=4, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
-VARIANTS = {"cyclegan_infrared": PRESETS}
+GRAY = replace(PAPER, sees="grey")
+VARIANTS = {"cyclegan_infrared": PRESETS,
+            "cyclegan": {"paper": GRAY, "class": replace(CLASS, sees="grey", width=12, steps=1_500), "smoke": replace(SMOKE, sees="grey")}}
 TRAINING_ABLATIONS = {"as it is": {}, "no identity loss": {"identity_weight": 0.0}, "no cycle": {"cycle_weight": 0.0, "identity_weight": 0.0}}
 
 
@@ -62,7 +69,7 @@ class Translator(nn.Sequential):
 
 
 class CycleGAN(nn.Module):
-    """Both translators. Called with nir `(N, 1, H, W)` in [0, 1] it gives rgb `(N, 3, H, W)` in [-1, 1]."""
+    """Both translators. Called with nir, or L / 100, `(N, 1, H, W)` in [0, 1] it gives rgb `(N, 3, H, W)` in [-1, 1]."""
 
     def __init__(self, config):
         super().__init__()
@@ -92,6 +99,14 @@ class Critics(nn.Module):
 
 # ---------------------------------------------------------------- training
 
+def inputs_of(batch, config):
+    """A batch -> infrared, or L / 100, `(N, 1, H, W)` and rgb `(N, 3, H, W)`, both in [0, 1]."""
+    if config.sees == "grey":
+        rgb = batch["rgb"].float() / 255
+        return lab.rgb_to_lab(rgb)[:, :1] / 100, rgb
+    return pair_of(batch)
+
+
 class Step:
     """One update: both translators, then both discriminators on pictures out of the pools."""
 
@@ -106,7 +121,7 @@ class Step:
         self.nir_pool, self.rgb_pool = Pool(config.pool), Pool(config.pool)
 
     def __call__(self, batch):
-        config, (nir, rgb) = self.config, pair_of(batch)
+        config, (nir, rgb) = self.config, inputs_of(batch, self.config)
         nir_n, rgb_n = from_unit(nir).expand(-1, 3, -1, -1), from_unit(rgb).roll(1, 0)      # a pair never meets in an update of more than one picture
         found = self.model(nir, rgb_n)
         with train.frozen(self.critics):
@@ -153,8 +168,16 @@ def build(config, pretrained=False):
 
 @torch.no_grad()
 def colorize(model, batch):
-    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]."""
-    return to_unit(at_any_size(model.eval(), batch["nir"], 8))
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]; or {"L": in [0, 100]} -> ab `(N, 2, H, W)` of what it paints, in CIE units."""
+    if model.config.sees == "grey":
+        return lab.rgb_to_lab(paint(model, batch["L"] / 100))[:, 1:]
+    return paint(model, batch["nir"])
+
+
+@torch.no_grad()
+def paint(model, x):
+    """Infrared, or L / 100, `(N, 1, H, W)` in [0, 1], any size -> rgb `(N, 3, H, W)` in [0, 1], lightness and all."""
+    return to_unit(at_any_size(model.eval(), x, 8))
 
 
 @torch.no_grad()
@@ -167,12 +190,12 @@ def to_infrared(model, rgb):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb}."""
+    """What the results table compares: {row name: function of a batch -> rgb or ab}."""
     return {"": lambda batch: colorize(model, batch)}
 
 
 def networks(config):
     """The parts a parameter table lists."""
     critics = Critics(config)
-    return {"infrared to colour": Translator(config), "colour to infrared": Translator(config), "discriminator, infrared": critics.nir,
+    return {f"{config.sees} to colour": Translator(config), f"colour to {config.sees}": Translator(config), f"discriminator, {config.sees}": critics.nir,
             "discriminator, colour": critics.rgb}

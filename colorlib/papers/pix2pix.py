@@ -1,12 +1,14 @@
 """pix2pix: a U-Net that translates one kind of picture into another, and a discriminator that judges the pair, patch by patch.
 
 Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017, arXiv 1611.07004), written from the paper's sections 3
-and 6. Here from infrared x to colour y:
+and 6. Here from infrared, or from lightness, x to colour y:
 
     min_G max_D  E log D(x, y) + E log(1 - D(x, G(x))) + 100 |y - G(x)|
 
 The only noise is dropout, which stays on when the paper paints; batch norm, too, uses each picture's own statistics there ("as published"). It needs pairs that
 lie exactly on each other. Without the discriminator it is the plain L1 U-Net, `unet_infrared`.
+
+From infrared it paints R, G and B; from L, `pix2pix`, a and b alone, as the authors' colorization model does: L / 50 - 1 in, ab / 110 out.
 """
 import contextlib
 from dataclasses import dataclass, replace
@@ -15,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import losses, train
+from colorlib import lab, losses, train
 from colorlib.blocks import PatchDiscriminator, at_any_size, constant_then_linear, from_unit, init_normal, one_cycle, pair_of, to_unit
 
+OUTPUTS = {"rgb": 3, "ab": 2}      # channels
 DROPOUT_LAYERS = 3      # of the decoder, from the bottom
 
 
@@ -25,6 +28,7 @@ DROPOUT_LAYERS = 3      # of the decoder, from the bottom
 class Config:
     """Defaults are the paper's; `(ours)` marks what it does not have."""
     in_channels: int = 1
+    paints: str = "rgb"                 # from infrared; "ab": from lightness
     width: int = 64
     halvings: int = 8                   # 8: to 1 x 1 at 256 px
     dropout: float = 0.5
@@ -40,6 +44,8 @@ class Config:
     def __post_init__(self):
         if self.gan not in ("bce", "lsgan", "none"):
             raise ValueError(f"gan is {self.gan!r}: choose bce, lsgan or none.")
+        if self.paints not in OUTPUTS:
+            raise ValueError(f"paints is {self.paints!r}: choose rgb or ab.")
 
 
 PAPER = Config()
@@ -48,12 +54,16 @@ SMOKE = replace(PAPER, width=12, halvings=5, learning_rate=2e-3, one_cycle=True,
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"pix2pix_infrared": PRESETS, "unet_infrared": {size: replace(config, gan="none", dropout=0.0) for size, config in PRESETS.items()}}
 VARIANTS["unet_infrared"]["class"] = replace(VARIANTS["unet_infrared"]["class"], steps=4_500)
+AB = replace(PAPER, paints="ab", batch_size=4, steps=6 * 1_281_167 // 4)      # six epochs of ImageNet's training set (unverified)
+VARIANTS["pix2pix"] = {"paper": AB, "class": replace(CLASS, paints="ab", width=14, halvings=5, batch_size=16, steps=4_000, image_size=96),
+                       "smoke": replace(SMOKE, paints="ab", width=8)}
 
 
 # ---------------------------------------------------------------- networks
 
 class Generator(nn.Module):
-    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [-1, 1]; H and W multiples of 2 ^ halvings. 54.4 million parameters at the paper's width.
+    """nir, or L / 100, `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)`, or ab / 110 `(N, 2, H, W)`, in [-1, 1]; H and W multiples of 2 ^ halvings. 54.4 million
+    parameters at the paper's width.
 
     Encoder: 4x4 convolutions of stride 2, maps 64, 128, 256, 512, 512, ...; no norm in the first and at the bottom, where one pixel has no statistics.
     """
@@ -72,11 +82,11 @@ class Generator(nn.Module):
                       nn.BatchNorm2d(width(level - 1))]
             dropped = config.dropout and deepest > level >= deepest - DROPOUT_LAYERS
             self.up.append(nn.Sequential(*layers, *([nn.Dropout(config.dropout)] if dropped else [])))
-        self.to_rgb = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width(0), 3, 4, 2, 1))
+        self.to_rgb = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * width(0), OUTPUTS[config.paints], 4, 2, 1))
         init_normal(self)
 
-    def forward(self, nir):
-        maps = [self.down[0](from_unit(nir))]
+    def forward(self, x):
+        maps = [self.down[0](from_unit(x))]
         for down in self.down[1:]:
             maps.append(down(maps[-1]))                                                     # (N, 512, H/256, W/256) at last
         x = self.up[0](maps.pop())
@@ -88,21 +98,30 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pairs of nir `(N, C, H, W)` in [0, 1] and rgb `(N, 3, H, W)` in [-1, 1] -> scores of 70 x 70 patches.
+    """Pairs of what the generator sees, `(N, C, H, W)` in [0, 1], and what it paints, in [-1, 1] -> scores of 70 x 70 patches.
 
     With more pictures, a tuple of scores, each in a pass of its own: batch norm over painted and true pictures at once would tell them apart by itself.
     """
 
     def __init__(self, config):
         super().__init__()
-        self.patches = init_normal(PatchDiscriminator(config.in_channels + 3, config.width))
+        self.patches = init_normal(PatchDiscriminator(config.in_channels + OUTPUTS[config.paints], config.width))
 
-    def forward(self, nir, rgb_n, *others):
-        scores = tuple(self.patches(torch.cat([from_unit(nir), one], 1)).float() for one in (rgb_n, *others))
+    def forward(self, x, y, *others):
+        scores = tuple(self.patches(torch.cat([from_unit(x), one], 1)).float() for one in (y, *others))
         return scores if others else scores[0]
 
 
 # ---------------------------------------------------------------- training
+
+def inputs_of(batch, config):
+    """A batch -> what the generator sees, `(N, C, H, W)` in [0, 1], and what it should paint, in [-1, 1]."""
+    if config.paints == "ab":
+        L, ab = lab.rgb_to_lab(batch["rgb"]).split([1, 2], 1)
+        return L / 100, lab.scale_ab(ab)
+    nir, rgb = pair_of(batch)
+    return nir, from_unit(rgb)
+
 
 class Step:
     """One update: the discriminator on a painted and a true pair, then the generator."""
@@ -117,24 +136,23 @@ class Step:
             self.critic_schedule = make_schedule(self.critic_optimizer, config)
 
     def __call__(self, batch):
-        config, (nir, true) = self.config, pair_of(batch)
-        true_n = from_unit(true)
-        rgb_n = self.model(nir)
-        found = self.teach_critic(nir, rgb_n.detach(), true_n) if config.gan != "none" else {}
+        config, (x, true) = self.config, inputs_of(batch, self.config)
+        y = self.model(x)
+        found = self.teach_critic(x, y.detach(), true) if config.gan != "none" else {}
         with train.frozen(self.critic) if config.gan != "none" else contextlib.nullcontext():
-            l1 = F.l1_loss(rgb_n, true_n)
+            l1 = F.l1_loss(y, true)
             loss = config.l1_weight * l1
             if config.gan != "none":
                 with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
-                    found["adversarial"] = losses.generator_loss(self.critic.module(nir, rgb_n), config.gan)
+                    found["adversarial"] = losses.generator_loss(self.critic.module(x, y), config.gan)
                 loss = loss + found["adversarial"]
             train.update(self.fabric, self.optimizer, loss)
         self.schedule.step()
         return {name: value.detach() for name, value in ({"loss": loss, "l1": l1} | found).items()}
 
-    def teach_critic(self, nir, rgb_n, true_n):
+    def teach_critic(self, x, y, true):
         """One update of the discriminator."""
-        fake, real = self.critic(nir, rgb_n, true_n)
+        fake, real = self.critic(x, y, true)
         loss = losses.critic_loss(real, fake, self.config.gan)
         train.update(self.fabric, self.critic_optimizer, loss)
         self.critic_schedule.step()
@@ -159,7 +177,7 @@ def make_schedule(optimizer, config):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; registered pairs."""
+    """A `Step` for `config`; registered pairs or, for ab, any colour pictures."""
     return Step(config, fabric, compile)
 
 
@@ -172,20 +190,22 @@ def build(config, pretrained=False):
 
 @torch.no_grad()
 def colorize(model, batch, as_published=False):
-    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1].
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]; or {"L": in [0, 100]} -> ab `(N, 2, H, W)` in CIE units.
 
     as_published: dropout on and every picture normalised by its own statistics, which differs from call to call.
     """
-    paint = lambda nir: at_any_size(model, nir, 2 ** model.config.halvings)
+    is_ab = model.config.paints == "ab"
+    x, finish = (batch["L"] / 100, lab.unscale_ab) if is_ab else (batch["nir"], to_unit)
+    paint = lambda x: at_any_size(model, x, 2 ** model.config.halvings)
     if not as_published:
         model.eval()
-        return to_unit(paint(batch["nir"]))
+        return finish(paint(x))
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     try:
         model.train()
         for norm in norms:
             norm.momentum = 0.0      # the averages of the training stay
-        return to_unit(torch.cat([paint(one[None]) for one in batch["nir"]]))
+        return finish(torch.cat([paint(one[None]) for one in x]))
     finally:
         for norm in norms:
             norm.momentum = 0.1
@@ -193,7 +213,7 @@ def colorize(model, batch, as_published=False):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb}."""
+    """What the results table compares: {row name: function of a batch -> rgb or ab}."""
     rows = {"": lambda batch: colorize(model, batch)}
     return rows | ({"as published": lambda batch: colorize(model, batch, as_published=True)} if model.config.dropout else {})
 
