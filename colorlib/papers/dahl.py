@@ -5,7 +5,8 @@ VGG-16 knows ImageNet and stays as it is. Its fourth block's maps, normalised an
 residual network turned upside down: every layer only has to say what the layer below did not.
 
 The loss compares U and V, and both once more after a 3x3 and a 5x5 blur, so that a colour in about the right place is not all wrong. The port's blur sums U and V
-into both channels (its kernel is filled across channels), a slip: `blur="summed"` keeps it, "depthwise" blurs each by itself.
+into both channels (its kernel is filled across channels), a slip: `blur="summed"` keeps it, "depthwise" blurs each by itself. TensorFlow 1, which the port is
+for, enlarges maps a fraction of a pixel off centre; that is not repeated.
 """
 from dataclasses import dataclass, replace
 
@@ -49,7 +50,7 @@ class Config:
 PAPER = Config()
 OURS = replace(PAPER, backbone="trained", gray="lightness", norm_momentum=0.1, one_cycle=True)
 PRESETS = {"paper": PAPER,
-           "class": replace(OURS, width=12, pretraining=(2_000, 5e-3), learning_rate=3e-3, batch_size=16, steps=2_500, image_size=96),
+           "class": replace(OURS, width=16, pretraining=(3_000, 5e-3), learning_rate=3e-3, batch_size=16, steps=4_000, image_size=96),
            "smoke": replace(OURS, width=8, pretraining=(60, 5e-3), learning_rate=5e-3, batch_size=8, steps=150, image_size=64)}
 TRAINING_ABLATIONS = {"as it is": {}, "blur summed over U and V": {"blur": "summed"}, "VGG from chance": {"pretraining": (0, 0.0)}}
 
@@ -139,7 +140,7 @@ class Step:
         self.config, self.fabric = config, fabric
         train.seed_everything(config.seed)
         model = model or ResidualEncoder(config)
-        model.vgg.requires_grad_(False)
+        model.train().vgg.requires_grad_(False)
         optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], config.learning_rate)
         self.schedule = one_cycle(optimizer, config.learning_rate, config.steps) if config.one_cycle else torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
