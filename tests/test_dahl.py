@@ -102,7 +102,7 @@ def test_wrong_words_are_named():
 
 def test_vgg16_is_torchvisions():
     import torchvision
-    source = torchvision.models.vgg16(weights=None).eval()
+    source = torchvision.models.vgg16(weights=None, init_weights=False).eval()
     x = vgg.prepare(torch.rand(1, 1, 64, 64), 3)
     mine = vgg.VGG16(3, 64, last="conv5_3").eval()
     vgg.copy_torchvision(source, mine)

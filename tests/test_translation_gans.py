@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from colorlib import blocks, losses, train, zoo
+from colorlib import blocks, lab, losses, train, zoo
 from colorlib.papers import asym_cyclegan, cyclegan, pix2pix, stacked_gan, unit
 from tests.data_samples import fill_parameters, infrared_batch as pairs
 
 TINY = {"pix2pix_infrared": dict(width=4, halvings=5), "unet_infrared": dict(width=4, halvings=5), "cyclegan_infrared": dict(width=4, blocks=1),
         "unit": dict(width=4, critic_width=4), "asym_cyclegan": dict(width=4, blocks=1), "asym_cyclegan_paired": dict(width=4, blocks=1, epoch=1),
+        "pix2pix": dict(width=4, halvings=5), "cyclegan": dict(width=4, blocks=1),
         "stacked_gan": dict(widths=(4, 4, 4, 4), critic_width=4), "triplet_gan": dict(widths=(4, 4, 4, 4), critic_width=4)}
 count = lambda network: sum(p.numel() for p in network.parameters())
 
@@ -90,6 +91,10 @@ def test_an_update_moves_every_network_and_any_size_is_painted(name, fabric):
         still = [key for key, value in network.named_parameters() if torch.equal(value, old[key]) and key.endswith("weight")]
         assert not still and all(p.requires_grad for p in network.parameters())         # none is forgotten, none stays frozen
     for size in ((64, 64), (21, 35), (9, 70)):
+        if zoo.get(name).sees == "grey":
+            ab = paper.colorize(step.result(), {"L": 100 * torch.rand(1, 1, *size)})
+            assert ab.shape == (1, 2, *size) and ab.abs().max() <= 128
+            continue
         rgb = paper.colorize(step.result(), {"nir": torch.rand(1, 1, *size)})
         assert rgb.shape == (1, 3, *size) and rgb.min() >= 0 and rgb.max() <= 1
 
@@ -124,6 +129,26 @@ def test_epochs_alternate():
     config = replace(asym_cyclegan.PAPER, pairing="alternating", epoch=10, steps=100)
     assert [asym_cyclegan.is_paired(i, config) for i in range(5, 100, 10)] == [True] * 5 + [False, True, False, True, False]
     assert not any(asym_cyclegan.is_paired(i, asym_cyclegan.PAPER) for i in range(100))
+
+
+def test_from_lightness_pix2pix_paints_ab_alone():
+    """L / 50 - 1 in, ab / 110 out, as the authors' colorization model; its discriminator sees three channels."""
+    paper, config = tiny("pix2pix")
+    rgb = pairs(1, 32)["rgb"]
+    x, y = paper.inputs_of({"rgb": rgb}, config)
+    true = lab.rgb_to_lab(rgb)
+    assert torch.allclose(2 * x - 1, true[:, :1] / 50 - 1, atol=1e-5) and torch.allclose(y, true[:, 1:] / 110)
+    assert paper.Discriminator(config).patches[0].in_channels == 3
+    assert count(paper.Generator(replace(pix2pix.PAPER, paints="rgb"))) - count(paper.Generator(paper.AB)) == 128 * 16 + 1
+
+
+def test_cyclegans_grey_is_lightness_and_its_lightness_is_its_own(fabric):
+    paper, config = tiny("cyclegan")
+    x, rgb = paper.inputs_of(pairs(2, 32), config)
+    assert torch.allclose(100 * x, lab.rgb_to_lab(rgb)[:, :1], atol=1e-4)
+    model, L = paper.Step(config, fabric).result(), 100 * torch.rand(1, 1, 32, 32)
+    painted = lab.rgb_to_lab(paper.paint(model, L / 100))
+    assert torch.equal(painted[:, 1:], paper.colorize(model, {"L": L})) and (painted[:, :1] - L).abs().mean() > 1
 
 
 def test_the_pool_gives_back_what_it_was_given():
@@ -186,6 +211,7 @@ def test_bce_is_torchs():
 
 @pytest.mark.parametrize("make, words", [
     (lambda: replace(pix2pix.SMOKE, gan="hinge"), "gan is 'hinge': choose bce, lsgan or none"),
+    (lambda: replace(pix2pix.SMOKE, paints="lab"), "paints is 'lab': choose rgb or ab"),
     (lambda: replace(asym_cyclegan.SMOKE, pairing="both"), "pairing is 'both'"),
     (lambda: replace(stacked_gan.SMOKE, image_size=96), "patches of 64 pixels"),
     (lambda: replace(stacked_gan.SMOKE, generator="twins"), "generator is 'twins': choose one of triplet, joint"),
