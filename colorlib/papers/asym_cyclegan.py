@@ -54,7 +54,7 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, way_back=False, width=16, pyramid=32, gray_weight=2.0, learning_rate=5e-4, batch_size=8, epoch=40, steps=1_500)
+CLASS = replace(PAPER, way_back=False, width=11, pyramid=32, gray_weight=2.0, learning_rate=5e-4, batch_size=8, epoch=40, steps=1_500)
 SMOKE = replace(PAPER, width=8, halvings=4, blocks=2, pyramid=16, gray_weight=2.0, learning_rate=1e-3, batch_size=8, epoch=20, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"asym_cyclegan": PRESETS, "asym_cyclegan_paired": {size: replace(config, pairing="alternating") for size, config in PRESETS.items()}}
