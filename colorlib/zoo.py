@@ -37,6 +37,7 @@ class Method:
     data_licence: str = ""      # licence of the pictures the shipped weights were trained on
     table: str = ""             # results file and table shared by a chapter's methods; "": one of its own
     sees: str = "grey"          # what it paints from: "grey", whose lightness it keeps, or "infrared" or "lines", from which it paints all of the picture
+    optional: tuple = ()        # conditions it can do without
 
     @property
     def results(self):
@@ -117,8 +118,9 @@ METHODS = {method.name: method for method in (
     Method("unit", "Liu et al. 2017, UNIT (arXiv 1703.00848), from infrared", "unit", INFRARED, (), VCIP, "infrared", "infrared"),
     Method("tcvc", "Thasarathan et al. 2019, Automatic Temporally Coherent Video Colorization (arXiv 1904.09527)", "tcvc", VIDEO, data_licence=CLIPS, table="video"),
     Method("tcvc_lines", "TCVC, colour from line art", "tcvc", VIDEO, data_licence=CLIPS, table="video", sees="lines"),
-    Method("iizuka", "Iizuka et al. 2016, Let there be Color!", "iizuka", SURVEY, (), IMAGENETTE, "automatic"),
-    Method("larsson", "Larsson et al. 2016, Learning Representations for Automatic Colorization (arXiv 1603.06668)", "larsson", SURVEY, (), IMAGENETTE, "automatic"),
+    Method("iizuka", "Iizuka et al. 2016, Let there be Color!", "iizuka", SURVEY, (), IMAGENETTE, "automatic", optional=("reference",)),
+    Method("larsson", "Larsson et al. 2016, Learning Representations for Automatic Colorization (arXiv 1603.06668)", "larsson", SURVEY, (), IMAGENETTE, "automatic",
+           optional=("reference",)),
     Method("dahl", "Dahl 2016, Automatic Colorization (tinyclouds.org/colorize): a residual encoder", "dahl", SURVEY, (), IMAGENETTE, "automatic"),
     Method("pix2pix", "Isola et al. 2017, pix2pix (arXiv 1611.07004), from lightness to a and b", "pix2pix", SURVEY, (), IMAGENETTE, "automatic"),
     Method("cyclegan", "Zhu et al. 2017, CycleGAN (arXiv 1703.10593), between grey and colour, unpaired", "cyclegan", SURVEY, (), IMAGENETTE, "automatic"),
@@ -271,8 +273,8 @@ def check_conditions(row, **given):
         value = given.get(condition)
         if value is None and condition in row.conditions:
             raise ValueError(f"{row.name} needs {condition}: pass {condition}=... (on the command line --{condition}).")
-        if value is not None and condition not in row.conditions:
-            able = [name for name, other in METHODS.items() if condition in other.conditions]
+        if value is not None and condition not in row.conditions + row.optional:
+            able = [name for name, other in METHODS.items() if condition in other.conditions + other.optional]
             raise ValueError(f"{row.name} takes no {condition}; " + (f"methods that do: {', '.join(able)}." if able else f"leave {condition} out."))
     return {condition: value for condition, value in given.items() if value is not None}
 
@@ -317,11 +319,11 @@ def see_infrared(model, picture, side):
 
 # ---------------------------------------------------------------- the catalogue
 
-def count_parameters(name):
-    """Parameters of each network at paper size, {network: count}; frozen ones say so. Nothing is allocated."""
+def count_parameters(name, size="paper"):
+    """Parameters of each network at a size, {network: count}; frozen ones say so. Nothing is allocated."""
     paper = get(name).papers
     with torch.device("meta"):
-        networks = paper.networks(get(name).presets["paper"])
+        networks = paper.networks(get(name).presets[size])
     return {part: sum(p.numel() for p in network.parameters()) for part, network in networks.items()}
 
 
@@ -334,6 +336,6 @@ def catalogue():
         if path.exists():
             weights = {"file": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         rows.append({"name": method.name, "paper": method.paper, "sees": method.sees,
-                     "conditions": list(method.conditions), "parameters": count_parameters(method.name),
+                     "conditions": list(method.conditions), "optional": list(method.optional), "parameters": count_parameters(method.name),
                      "learns": method.learns, "weights": weights, "notebook": f"notebooks/{method.notebook}", "data_licence": method.data_licence})
     return rows

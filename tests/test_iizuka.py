@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import data, train, zoo
+from colorlib import data, lab, train, zoo
 from colorlib.papers import iizuka
 from tests.data_samples import colorful, fill_parameters
 
@@ -45,12 +45,14 @@ def test_another_pictures_vector_changes_the_colours_and_nothing_else_does():
     with torch.no_grad():      # or nothing would come through so many untrained layers
         for p in model.parameters():
             p.mul_(3 if p.ndim > 1 else 1)
+    grey = lab.gray_of(L).expand(-1, 3, -1, -1)
     own = iizuka.colorize(model, {"L": L})
-    assert torch.equal(own, iizuka.colorize(model, {"L": L}, style=L))
-    assert (own - iizuka.colorize(model, {"L": L}, style=L.roll(1, 0))).abs().max() > 1e-3
+    assert torch.allclose(own, iizuka.colorize(model, {"L": L, "reference": grey}), atol=1e-3)
+    other = iizuka.colorize(model, {"L": L, "reference": grey.roll(1, 0)})
+    assert (own - other).abs().max() > 0.05 and torch.equal(other, iizuka.variants(model)["another's global features"]({"L": L}))
     with torch.no_grad():
         model.fuse[0].weight[:, 4 * TINY.width:] = 0                                   # deaf to the vector
-    assert torch.equal(iizuka.colorize(model, {"L": L}), iizuka.colorize(model, {"L": L}, style=L.roll(1, 0)))
+    assert torch.equal(iizuka.colorize(model, {"L": L}), iizuka.colorize(model, {"L": L, "reference": grey.roll(1, 0)}))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (21, 50)])
@@ -78,3 +80,11 @@ def test_wrong_words_are_named():
         with pytest.raises(ValueError, match=words):
             replace(TINY, **change)
     assert zoo.get("iizuka").papers is iizuka
+
+
+def test_a_person_may_give_a_reference_and_need_not():
+    model, photo = iizuka.build(TINY), colorful(0, 40, 50)
+    plain, moody = (zoo.colorize(photo, "iizuka", model=model, **given).rgb for given in ({}, {"reference": colorful(1, 64, 64)}))
+    assert plain.shape == moody.shape == photo.shape
+    with pytest.raises(ValueError, match="iizuka takes no caption"):
+        zoo.colorize(photo, "iizuka", model=model, caption="a red car")

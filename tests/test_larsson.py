@@ -95,7 +95,7 @@ def test_the_true_palette_colours_a_network_that_knows_nothing():
     red = torch.zeros_like(rgb)
     red[:, 0] = 200
     L = lab.rgb_to_lab(rgb)[:, :1]
-    painted = larsson.colorize(model, {"L": L.clamp(30, 70)}, palette=red)
+    painted = larsson.colorize(model, {"L": L.clamp(30, 70), "reference": red})
     assert (painted[:, 0] > 5).float().mean() > 0.9 and painted[:, 0].mean() > larsson.colorize(model, {"L": L.clamp(30, 70)})[:, 0].mean()
 
 

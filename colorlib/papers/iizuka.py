@@ -8,7 +8,7 @@ as in Deep Koalarization, which took it from here with a frozen classifier's vec
     |ab - ab*|^2 + 1/300 cross-entropy(class)
 
 The port puts the sigmoid before the last convolution; here it is at the end, where the released model's range, (2 y - 1) 100 for a and b, asks for it. The
-vector of another picture gives its mood to this one: `colorize(..., style=)`.
+vector of another picture gives its mood to this one: `colorize` with a reference.
 """
 from dataclasses import dataclass, replace
 
@@ -168,20 +168,22 @@ def build(config, pretrained=False):
 
 
 @torch.no_grad()
-def colorize(model, batch, style=None):
+def colorize(model, batch):
     """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units, of any size.
 
-    style: L of other pictures `(N, 1, h, w)`, whose global features are to be used (the paper's style transfer).
+    With "reference", rgb `(N, 3, h, w)`, uint8 or in [0, 1], of pictures whose global features are to be used (the paper's style transfer); their colours are not
+    looked at.
     """
-    gray = lab.gray_of(batch["L"])
-    squeezed = squeeze(gray if style is None else lab.gray_of(style), model.config)
+    gray, other = lab.gray_of(batch["L"]), batch.get("reference")
+    squeezed = squeeze(gray if other is None else lab.gray_of(lab.rgb_to_lab(other)[:, :1]).to(gray), model.config)
     y = at_any_size(lambda x: model.eval()(x, squeezed)[0], gray, 8)
     return (2 * y - 1) * model.config.ab_max
 
 
 def variants(model):
     """What the results table compares: {row name: function of a batch -> ab}."""
-    return {"": lambda batch: colorize(model, batch), "another's global features": lambda batch: colorize(model, batch, style=batch["L"].roll(1, 0))}
+    another = lambda batch: lab.gray_of(batch["L"].roll(1, 0)).expand(-1, 3, -1, -1)
+    return {"": lambda batch: colorize(model, batch), "another's global features": lambda batch: colorize(model, batch | {"reference": another(batch)})}
 
 
 def networks(config):

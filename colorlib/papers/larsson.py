@@ -24,6 +24,7 @@ from colorlib import lab, results, train, vgg
 from colorlib.blocks import one_cycle
 
 CHOICES = {"backbone": ("vgg16", "trained"), "gray": ("mean", "lightness")}
+ORACLE = "told the true palette"    # a row of its table: the true picture as the reference
 BEND_ROUNDS = 50                    # of scaling a palette into place; far more than the few it takes
 
 
@@ -251,15 +252,15 @@ def predict(model, gray):
 
 
 @torch.no_grad()
-def colorize(model, batch, palette=None):
+def colorize(model, batch):
     """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units, of any size.
 
-    palette: rgb `(N, 3, h, w)`, uint8 or in [0, 1], of pictures whose colours, as a whole, these are to have; the true one is the paper's oracle.
+    With "reference", rgb `(N, 3, h, w)`, uint8 or in [0, 1], of pictures whose colours, as a whole, these are to have; the true picture is the paper's oracle.
     """
     gray, config = lab.gray_of(batch["L"]), model.config
     hue, chroma = predict(model, gray)
-    if palette is not None:
-        rgb = palette.float() / 255 if palette.dtype == torch.uint8 else palette
+    if (rgb := batch.get("reference")) is not None:
+        rgb = rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb
         of_hue, of_chroma = palette_of(rgb.to(gray), config.bins)
         small = chroma.shape
         chroma = bend(chroma.flatten(2), of_chroma)
