@@ -1,4 +1,4 @@
-"""python -m colorlib {colorize, train, evaluate, ablate, misregister, leak, reproduce, data, bench, list}: the functions the notebooks call, on the command line."""
+"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, misregister, leak, reproduce, data, bench, list}: what the notebooks call."""
 import argparse
 import ast
 import json
@@ -62,6 +62,19 @@ def parse(arguments=None):
     p.add_argument("--clips", action="store_true",
                    help="on clips, frame by frame and smoothed: how steady the colours are; --data: scenes or a folder of clips (default scenes)")
     p.add_argument("--published", action="store_true", help="for SCGAN: the authors' evaluation, slips included, beside the same done right")
+    p.add_argument("--protocol", choices=("legacy", "standard"), 
+                   help="legacy: as CT2 and DDColor measure; standard: done right, with intervals; rows go to data/results/PROTOCOL.csv")
+    add_geometry(p)
+
+    p = commands.add_parser("score", help="score two folders of pictures, painted and true, matched by name")
+    p.add_argument("painted")
+    p.add_argument("true")
+    p.add_argument("--protocol", default="standard", choices=("legacy", "standard"), help="see evaluate")
+    add_geometry(p)
+
+    p = commands.add_parser("certify", help="is a folder the set published numbers were measured on, and with which resize kernel?")
+    p.add_argument("folder", help="the true pictures, of any size")
+    p.add_argument("--set", required=True, choices=("val5k", "val50k", "coco", "ade20k"))
 
     p = commands.add_parser("ablate", help="train a method with one thing changed at a time, several seeds each, and compare")
     p.add_argument("method")
@@ -93,11 +106,37 @@ def parse(arguments=None):
     p.add_argument("--device", default="auto")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
 
-    p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, table and figure")
-    p.add_argument("method", nargs="?", default="all")
+    p = commands.add_parser("leaderboard", help="train and measure all automatic methods under equal updates, in equal time, and as shipped")
+    p.add_argument("--budget", default="all", choices=("steps", "minutes", "shipped", "all"))
+    add_size(p)
+    p.add_argument("--data", help="as for train; default scenes")
+    p.add_argument("--methods", nargs="+", help="default: all automatic ones")
+    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--steps", type=int, help="updates of the budget steps (default by size)")
+    p.add_argument("--minutes", type=float, help="of the budget minutes (default by size)")
+    p.add_argument("--limit", type=int, help="at most so many test pictures (default 200)")
+    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+
+    p = commands.add_parser("conditions", help="what a hint, a caption, a reference, a saliency map buys: with and without it, on the same pictures")
+    p.add_argument("--methods", nargs="+", help="only these conditioned methods")
+    add_size(p)
+    p.add_argument("--data", help="as for train (default: scenes at smoke size, else imagenette)")
+    p.add_argument("--seeds", type=int, default=3, help="of SCGAN's trainings with and without saliency maps")
+    p.add_argument("--steps", type=int, help="their updates (default: the leaderboard's)")
+    p.add_argument("--limit", type=int, help="at most so many test pictures (default 200)")
+    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+
+    p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, tables and figures; what is finished is not repeated")
+    p.add_argument("method", nargs="?", default="all", help="a method, or all: every one, the leaderboard and the tables that compare them (default)")
     add_size(p)
     p.add_argument("--data")
     p.add_argument("--limit", type=int, help="at most so many test pictures")
+    p.add_argument("--again", action="store_true", help="also what was finished before")
+    p.add_argument("--workers", type=int, help="processes at a time, for all (default: one a core, at most 4; one on a GPU)")
     p.add_argument("--photos", help="a folder with portraits, landscapes, legacy inside, for the figures that show them (default: scikit-image's)")
     p.add_argument("--device", default="auto")
 
@@ -121,6 +160,12 @@ def add_size(parser):
     parser.add_argument("--size", choices=("smoke", "class", "paper"), help="default: COLORLIB_SIZE, or smoke")
 
 
+def add_geometry(parser):
+    parser.add_argument("--geometry", default="crop", choices=("crop", "squash"), help="legacy, in a folder: the central square, or aspect not kept")
+    parser.add_argument("--kernel", default="pil bilinear",
+                        help="legacy, in a folder: how pictures become 256 px, such as 'pil bilinear' (CT2's) or 'cv2 bilinear' (DDColor's)")
+
+
 def add_settings(parser):
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE",
                         help="other values for fields of the paper's Config, such as attention_weight=0")
@@ -131,7 +176,8 @@ def main(arguments=None):
     options = parse(arguments)
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
-        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "ablate": run_ablate, "misregister": run_misregister, "leak": run_leak,
+        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
+                "ablate": run_ablate, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
                 "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
@@ -217,8 +263,14 @@ def read_changes(name, size, settings):
 
 def run_evaluate(options):
     from colorlib import experiments
-    if options.clips + options.curve + options.published > 1:
-        raise ValueError("--clips, --curve and --published are three measurements: ask for one at a time.")
+    if options.clips + options.curve + options.published + bool(options.protocol) > 1:
+        raise ValueError("--clips, --curve, --published and --protocol are four measurements: ask for one at a time.")
+    if options.protocol:
+        from colorlib import evaluators
+        summaries = evaluators.measure_method(options.method, options.protocol, options.size, options.data, options.weights, limit=options.limit,
+                                              device=options.device, write=not options.dry_run, geometry=options.geometry, kernel=options.kernel)
+        print_scores(summaries, options.protocol)
+        return
     if options.curve:
         from colorlib import hint_curves
         rows = hint_curves.measure_method(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
@@ -239,6 +291,31 @@ def run_evaluate(options):
     summaries = measure(options.method, options.size, options.data, options.weights, limit=options.limit, device=options.device,
                         write=not options.dry_run, **more)
     print(experiments.summary_table({row or options.method: summary for row, summary in summaries.items()}))
+
+
+def run_score(options):
+    from colorlib import evaluators
+    summary = evaluators.score_folders(options.painted, options.true, options.protocol, options.geometry, options.kernel)
+    print_scores({options.painted: summary}, options.protocol)
+
+
+def print_scores(summaries, protocol):
+    """{row name: summary} of an evaluator as a table, its intervals under it, and what is not in it for want of weights."""
+    from colorlib import evaluators, experiments
+    first = next(iter(summaries.values()))
+    print(experiments.summary_table(summaries, [metric for metric in evaluators.EVALUATORS[protocol] if first.get(metric) is not None]))
+    for row, summary in summaries.items():
+        known = [metric for metric in evaluators.INTERVALS if summary.get(f"{metric}_low") is not None]
+        if intervals := [f"{metric} {summary[f'{metric}_low']:.3f}–{summary[f'{metric}_high']:.3f}" for metric in known]:
+            print(f"{row}, 95 % of {summary['n']} pictures: {', '.join(intervals)}")
+    if left_out := evaluators.missing(protocol):
+        print(left_out)
+
+
+def run_certify(options):
+    from colorlib import certification
+    for line in certification.certify(options.folder, options.set):
+        print(line, flush=True)
 
 
 def run_ablate(options):
@@ -268,9 +345,29 @@ def run_leak(options):
     print(infrared_leakage.table(size))
 
 
+def run_leaderboard(options):
+    from colorlib import experiments, leaderboard, train
+    size, spec = options.size or train.size(), options.data or "scenes"
+    for line in leaderboard.run(options.budget, size, spec, options.methods, options.seeds, options.steps, options.minutes, options.limit,
+                                options.device, options.precision, options.run):
+        print(line, flush=True)
+    for budget in leaderboard.BUDGETS if options.budget == "all" else (options.budget,):
+        print(f"\n{leaderboard.TITLES[budget]}\n\n{leaderboard.table(budget, size, f'{experiments.data_name(spec)} val')}")
+
+
+def run_conditions(options):
+    from colorlib import condition_table, train
+    size = options.size or train.size()
+    for line in condition_table.run(size, options.data, options.limit, options.steps, options.seeds, options.methods or condition_table.METHODS,
+                                    device=options.device, precision=options.precision, folder=options.run):
+        print(line, flush=True)
+    print(f"\n{condition_table.TITLE}\n\n{condition_table.table(size)}")
+
+
 def run_reproduce(options):
     from colorlib import reproduction
-    for line in reproduction.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device, photos=options.photos):
+    for line in reproduction.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device, photos=options.photos,
+                                       again=options.again, workers=options.workers):
         print(line, flush=True)
 
 
@@ -299,7 +396,7 @@ def run_list(options):
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        needs = ", ".join(row["conditions"]) or f"nothing but the {row['sees']} picture"
+        needs = ", ".join(row["conditions"]) or f"nothing but the {row['sees']} picture" + "".join(f", can take a {one}" for one in row["optional"])
         weights = "none shipped: train it" if row["learns"] else "not needed"
         if row["weights"]:
             weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)"

@@ -87,11 +87,7 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
     config = replace(method.presets[size], **changes)
     spec = spec or default_data(method, size)
-    side = config.image_size if is_scenes(spec) else getattr(config, "working_size", round(ZOOM * config.image_size))
-    if reads_clips(method):
-        dataset = data.open_clips(spec, side, paper.FRAMES)
-    else:
-        dataset = open_dataset(spec, side, sees=method.sees, captions=reads_captions(method))
+    dataset = open_training(method, config, spec)
     if hasattr(paper, "prepare_data"):
         dataset = paper.prepare_data(dataset, config)
     if moved:
@@ -107,10 +103,18 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     if fabric.is_global_zero:
         info = {"size": size, "data": data_name(spec), "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
                 "batch": config.batch_size, "seed": config.seed, "minutes": round(train.minutes(run), 1),
-                "notes": getattr(step, "notes", "")} | ({"misregister": misregister} if moved else {}) | results.provenance() | {"log": thin(log)}
+                "notes": getattr(step, "notes", ""), "config_hash": results.config_hash(config)} | ({"misregister": misregister} if moved else {}) | results.provenance() | {"log": thin(log)}
         zoo.save_weights(step.result(), name, path, info)
     fabric.barrier()
     return path if fabric.is_global_zero else None
+
+
+def open_training(method, config, spec):
+    """What a method is trained on with a Config, before its paper prepares it."""
+    side = config.image_size if is_scenes(spec) else getattr(config, "working_size", round(ZOOM * config.image_size))
+    if reads_clips(method):
+        return data.open_clips(spec, side, method.papers.FRAMES)
+    return open_dataset(spec, side, sees=method.sees, captions=reads_captions(method))
 
 
 def reads_captions(method):
@@ -167,9 +171,10 @@ def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005, cap
     return {"hint_ab": hint_ab, "hint_mask": hint_mask}
 
 
-def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda samples: {}, sees="grey", floors=None):
+def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda samples: {}, sees="grey", floors=None, score=None):
     """Score {row name: function of {"L": (N, 1, h, w), ...} -> ab (N, 2, h', w')} on square colour pictures of one size.
 
+    score: function of (row name, pred, true `(N, 3, H, W)` uint8) -> columns, instead of the metrics below.
     conditions: function of a list of samples -> what the methods get beside L. sees="infrared": functions of {"nir": (N, 1, h, w)
     in [0, 1]} -> rgb (N, 3, h', w') in [0, 1], on pairs. floors: rows of infrared that work at full size and may look at the truth, see `infrared_floors`.
 
@@ -181,6 +186,8 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
     scores = {name: [] for name in (*floors, *colorizers)}
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).split(batch_size)
     with_lpips = learned_metrics.lpips_available()
+    score = score or (lambda row, pred, true: metrics.evaluate_pictures(pred, true) | ({"lpips": learned_metrics.lpips(pred, true)} if with_lpips else {})
+                      | (infrared_scores.score_pictures(pred, true) if sees == "infrared" else {}))
     for chosen in track(order, progress):
         samples = [dataset[int(i)] for i in chosen]
         true = torch.stack([sample["rgb"] for sample in samples])                                                 # (N, 3, H, W) uint8
@@ -191,14 +198,12 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
             full, merge = lab.rgb_to_lab(true)[:, 0].numpy(), images.merge_chroma                                 # (N, H, W)
             batch = {"L": torch.cat([images.model_input(one, working_size) for one in full])} \
                 | conditions(samples)
-        score = lambda pred: metrics.evaluate_pictures(pred, true) | ({"lpips": learned_metrics.lpips(pred, true)} if with_lpips else {}) \
-            | (infrared_scores.score_pictures(pred, true) if sees == "infrared" else {})
         for name, floor in floors.items():
-            scores[name].append(score(floor(nir, true.float() / 255).mul(255).round().byte()))
+            scores[name].append(score(name, floor(nir, true.float() / 255).mul(255).round().byte(), true))
         for name, colorizer in colorizers.items():
             painted = colorizer(batch).float().cpu().numpy()
             pred = torch.from_numpy(np.stack([merge(one, small) for one, small in zip(full, painted)])).permute(0, 3, 1, 2)
-            scores[name].append(score(pred) | (score_reference(painted, pred, batch["reference"]) if "reference" in batch else {}))
+            scores[name].append(score(name, pred, true) | (score_reference(painted, pred, batch["reference"]) if "reference" in batch else {}))
     return {name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in scores.items()}
 
 
@@ -225,8 +230,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     given, model = model is not None, model if model is not None else zoo.load(name, weights, size=size, device=device)
     spec = spec or default_data(method, size)
     working_size = zoo.working_size(model.config)
-    is_infrared = method.sees == "infrared"
-    side = working_size if is_scenes(spec) else (INFRARED_TEST_SIZE if is_infrared else TEST_SIZE)[size]
+    is_infrared, side = method.sees == "infrared", test_side(method, model.config, size, spec)
     dataset = open_test(method, spec, side, limit, split)
     shared = columns_of_test(size, spec, dataset, split) | {"n": len(dataset)}
     known = {row["method"]: row for row in results.latest(method.results, **shared) if row["method"] in results.TRIVIAL and not row["variant"]}
@@ -244,6 +248,10 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
         for row, kind in REFERENCE_ROWS.items():
             others = references.WithReferences(dataset.dataset, kind, pool=dataset.pool)
             scores |= evaluate({row: colorizers[""]}, others, working_size, progress=progress, conditions=conditions)
+    if oracle := getattr(method.papers, "ORACLE", None):      # what the true picture as a reference would give
+        told = lambda samples: {"reference": torch.stack([one["rgb"] for one in samples])}
+        found = evaluate({oracle: colorizers[""]}, dataset, working_size, progress=progress, conditions=told)[oracle]
+        scores[oracle] = {key: found[key] for key in scores[""]}
     summaries = {row: metrics.summarize(columns) for row, columns in scores.items()}
     if hasattr(method.papers, "distributions"):
         for row, columns in score_colors(method, model, dataset, spec, working_size, conditions, progress).items():
@@ -286,6 +294,11 @@ def evaluate_clips(name, size=None, spec=None, weights=None, model=None, limit=N
             own = {"method": row, "variant": ""} if row in results.TRIVIAL else {"method": name, "variant": row} | trained
             results.append(CLIP_TABLE, own | shared | summary)
     return known | summaries
+
+
+def test_side(method, config, size, spec):
+    """Side of the pictures a method is measured on: of scenes what its network sees."""
+    return zoo.working_size(config) if is_scenes(spec) else (INFRARED_TEST_SIZE if method.sees == "infrared" else TEST_SIZE)[size]
 
 
 def columns_of_test(size, spec, dataset, split="val"):

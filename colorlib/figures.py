@@ -193,6 +193,11 @@ def draw_hints(picture, hint_ab, hint_mask, side=7):
     return np.where(where[..., None], (dots * 255).round().byte().permute(1, 2, 0).numpy(), picture)
 
 
+def figures_folder():
+    """Where figures are written: COLORLIB_FIGURES, else `figures` of the repository."""
+    return Path(os.environ.get("COLORLIB_FIGURES") or repository() / "figures")
+
+
 def save(figure, name, scale=1):
     """Write `figures/<name>.png` (COLORLIB_FIGURES names another folder): equal figures give equal bytes.
 
@@ -200,7 +205,7 @@ def save(figure, name, scale=1):
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError(f"A figure's name has letters, digits, - and _ only, not {name!r}; leave the ending out.")
-    path = Path(os.environ.get("COLORLIB_FIGURES") or repository() / "figures") / f"{name}.png"
+    path = figures_folder() / f"{name}.png"
     buffer = io.BytesIO()
     with plt.rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=scale * DPI, metadata={"Software": None})       # matplotlib's version, else in the file

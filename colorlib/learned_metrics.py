@@ -1,5 +1,7 @@
 """Distances measured in the features of trained networks: LPIPS, FID and KID, from torchmetrics. Their weights are downloads.
 
+`legacy_inception` is what the line of CT2 and DDColor calls FID: another network and an input it was never trained on.
+
 Pictures as in `metrics`, which holds the formulas that need no network.
 """
 import contextlib
@@ -11,17 +13,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from colorlib.metrics import read_pictures, score_pairs
 
 LPIPS_WEIGHTS = {"alex": "AlexNet_Weights", "vgg": "VGG16_Weights", "squeeze": "SqueezeNet1_1_Weights"}
 LPIPS_MIN_SIZE = 32         # px; the last pooling layers of AlexNet and VGG-16 need as much
 FEATURE_BATCH = 16          # pictures at a time through Inception
+LEGACY_INCEPTION = ("inception_v3_google-1a9a5a14.pth", "inception_v3_google-0cc3c7bd.pth")      # CT2 names the first, torchvision now the second
+INPUTS = {"ct2": (1.0, 0.0), "ddcolor": (0.5, 0.5)}         # gain and offset of rgb in [0, 1] before the second normalization, see `LegacyInception`
+IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def lpips_available(net="alex"):
     """Whether `lpips` runs without a download: its backbone lies in `torch.hub.get_dir()/checkpoints`."""
-    return Path(torch.hub.get_dir(), "checkpoints", Path(_backbone_url(net)).name).exists()
+    return Path(torch.hub.get_dir(), "checkpoints", lpips_file(net)).exists()
+
+
+def lpips_file(net="alex"):
+    """Name of the file of weights `lpips` needs."""
+    return Path(_backbone_url(net)).name
 
 
 def lpips(pred, true, net="alex"):
@@ -34,8 +45,13 @@ def lpips(pred, true, net="alex"):
 
 def inception_available():
     """Whether `fid` and `kid` run without a download."""
+    return Path(torch.hub.get_dir(), "checkpoints", inception_file()).exists()
+
+
+def inception_file():
+    """Name of the file of weights `fid` and `kid` need."""
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-    return Path(torch.hub.get_dir(), "checkpoints", Path(URL_INCEPTION_V3).name).exists()
+    return Path(URL_INCEPTION_V3).name
 
 
 def fid(pred, true, feature=2048, weights_path=None):
@@ -45,40 +61,103 @@ def fid(pred, true, feature=2048, weights_path=None):
     resized to 299 px, antialiased), or a module from float32 rgb `(n, 3, H, W)` in [0, 1] to `(n, F)`. weights_path: a
     local copy of torch-fidelity's weights. The bias falls with N: compare equal N; below 2,048 pictures prefer `kid`.
     """
-    from torchmetrics.image.fid import FrechetInceptionDistance
-    return _compare(FrechetInceptionDistance, pred, true, feature, weights_path)[0].compute().item()
+    network = feature if isinstance(feature, torch.nn.Module) else _inception(feature, weights_path)
+    return fid_of_features(extract_features(network, pred), extract_features(network, true))
 
 
 def kid(pred, true, feature=2048, weights_path=None, subsets=100, subset_size=1000, seed=0):
     """Kernel Inception Distance (Binkowski et al. 2018), unbiased: (mean, SD) over random subsets; small sets whole."""
+    network = feature if isinstance(feature, torch.nn.Module) else _inception(feature, weights_path)
+    return kid_of_features(extract_features(network, pred), extract_features(network, true), subsets, subset_size, seed)
+
+
+def fid_of_features(pred, true):
+    """The Frechet distance of two tables of features `(N, F)`, in float64, its matrix square root by eigenvalues: one float."""
+    from torchmetrics.image.fid import FrechetInceptionDistance
+    return _fill(FrechetInceptionDistance, pred, true)[0].compute().item()
+
+
+def kid_of_features(pred, true, subsets=100, subset_size=1000, seed=0):
+    """`kid` of two tables of features `(N, F)`: (mean, SD)."""
     from torchmetrics.image.kid import KernelInceptionDistance
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)                    # its note that it keeps the features
         torch.manual_seed(seed)
-        metric, smaller = _compare(KernelInceptionDistance, pred, true, feature, weights_path, subsets=subsets)
+        metric, smaller = _fill(KernelInceptionDistance, pred, true, subsets=subsets)
         metric.subset_size = min(subset_size, smaller)
         return tuple(value.item() for value in metric.compute())
 
 
-def _compare(make_metric, pred, true, feature, weights_path, **options):
-    network = feature if isinstance(feature, torch.nn.Module) else _inception(feature, weights_path)
-    features = [_extract_features(network, rgb, as_bytes=network is not feature) for rgb in (pred, true)]
-    if min(map(len, features)) < 2:
+def _fill(make_metric, pred, true, **options):
+    if min(len(pred), len(true)) < 2:
         raise ValueError("FID and KID need at least two pictures on each side.")
     given = torch.nn.Identity()                                         # torchmetrics gets features instead of pictures
-    given.num_features = features[0].shape[1]
+    given.num_features = pred.shape[1]
     metric = make_metric(given, **options)
-    for table, real in zip(features, (False, True)):
-        metric.update(table, real=real)
-    return metric, min(map(len, features))
+    for table, real in ((pred, False), (true, True)):
+        metric.update(table.double(), real=real)
+    return metric, min(len(pred), len(true))
 
 
-def _extract_features(network, rgb, as_bytes):
-    rows = []
+def extract_features(network, rgb):
+    """What a network says of pictures, `(N, F)` float64. network: a module from float32 rgb `(n, 3, H, W)` in [0, 1] to `(n, F)`, or the one of
+    `standard_inception`, which takes bytes."""
+    rows, as_bytes = [], getattr(network, "takes_bytes", False)
     with torch.no_grad():
         for batch in picture_batches(rgb, "rgb", FEATURE_BATCH):                                      # (n, 3, H, W)
             rows.append(network.eval()((batch * 255).round().byte() if as_bytes else batch.float()))
     return torch.cat(rows).flatten(1).double()                                                        # (N, F)
+
+
+class LegacyInception(torch.nn.Module):
+    """torchvision's Inception v3 up to its last pooling, fed as CT2 and DDColor feed it: float32 rgb `(n, 3, H, W)` in [0, 1] -> `(n, 2048)`.
+
+    The network was trained on [-1, 1]. torchvision's `transform_input` gets there from pictures with ImageNet's mean and SD taken out; the scripts apply
+    it to pictures without. input="ct2" (`segm/metrics.py`): the first channel sees -0.03..0.43. "ddcolor", that paper's validator during training
+    (`custom_fid.py`), maps [0, 1] to [0.5, 1] before: 0.20..0.43. Neither is comparable with the other, with `fid`, or with any paper outside that line.
+    """
+
+    def __init__(self, network, input="ct2"):
+        super().__init__()
+        self.network, self.input = network, input
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("sd", torch.tensor(IMAGENET_SD).view(3, 1, 1))
+
+    def prepare(self, rgb):
+        """What the network is shown, `(n, 3, 299, 299)`."""
+        gain, offset = INPUTS[self.input]
+        x = F.interpolate(rgb, (299, 299), mode="bilinear", align_corners=False) * gain + offset
+        return x * (self.sd / 0.5) + (self.mean - 0.5) / 0.5
+
+    def forward(self, rgb):
+        return self.network(self.prepare(rgb))
+
+
+def legacy_inception_path():
+    """The file of weights `legacy_inception` needs, or None where it would be a download."""
+    return next((path for name in LEGACY_INCEPTION if (path := Path(torch.hub.get_dir(), "checkpoints", name)).exists()), None)
+
+
+def legacy_inception(weights_path=None):
+    """{"ct2" and "ddcolor": `LegacyInception`} with torchvision's weights from a local file. Raises FileNotFoundError when there is none or another."""
+    return _legacy_inception(str(weights_path or legacy_inception_path() or Path(torch.hub.get_dir(), "checkpoints", LEGACY_INCEPTION[-1])))
+
+
+@lru_cache
+def _legacy_inception(weights_path):
+    import torchvision
+    with _explain_download("The FID of CT2 and DDColor", torchvision.models.Inception_V3_Weights.DEFAULT.url):
+        weights = torch.load(weights_path, map_location="cpu", weights_only=True)
+        network = torchvision.models.inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
+        network.load_state_dict(weights)
+    network.fc = torch.nn.Identity()
+    network.eval().requires_grad_(False)
+    return {input: LegacyInception(network, input).eval() for input in INPUTS}
+
+
+def standard_inception():
+    """The network FID is defined by, for `extract_features`."""
+    return _inception(2048, None)
 
 
 def picture_batches(rgb, name, size):
@@ -109,7 +188,9 @@ def _inception(layer, weights_path):
     with _explain_download("FID and KID", URL_INCEPTION_V3):
         if weights_path is not None:            # a first look, as torch-fidelity would run code pickled into the file
             torch.load(weights_path, map_location="cpu", weights_only=True)
-        return NoTrainInceptionV3("inception-v3-compat", [str(layer)], weights_path)
+        network = NoTrainInceptionV3("inception-v3-compat", [str(layer)], weights_path)
+        network.takes_bytes = True
+        return network
 
 
 @contextlib.contextmanager

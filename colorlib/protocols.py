@@ -1,4 +1,16 @@
-"""Evaluations as a paper published them, slips included, beside the same measured right; the tables of `experiments` are the latter only.
+"""Every way colorlib measures, and SCGAN's own evaluation, slips included, beside the same measured right.
+
+| protocol | of | where | command |
+|---|---|---|---|
+| what chapters show | any method, on its own kind of pictures | `experiments` | `evaluate METHOD` |
+| legacy | automatic methods, as CT2 and DDColor measure | `evaluators` | `evaluate METHOD --protocol legacy`, `score PAINTED TRUE --protocol legacy` |
+| standard | automatic methods, or any two folders, done right | `evaluators` | `evaluate METHOD --protocol standard`, `score PAINTED TRUE` |
+| scgan | SCGAN and its kin, as its authors measure | here | `evaluate METHOD --published` |
+| zhang6, icolorit2, dense05 | hints, as three lines of papers simulate them | `simulated_hints`, `hint_curves` | `evaluate METHOD --curve` |
+| challenge | infrared, as the field's scripts compute it | `infrared_scores` | `evaluate METHOD --split legacy` |
+| clips | how steady colours are | `video_scores` | `evaluate METHOD --clips` |
+
+`certification` tells whether a folder is the set legacy numbers were published on.
 
 SCGAN (`evaluation/` of its repository): squares of 256 px; the RGB the network paints, its lightness with it; PSNR, SSIM, NRMSE; the colour
 colourfulness index and the share of pictures where it lies in 16..20; the colour naturalness index; whether a classifier still knows the picture;

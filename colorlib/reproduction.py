@@ -1,14 +1,20 @@
 """`python -m colorlib reproduce`: everything a method's chapter shows, from training to table and figures."""
+import hashlib
+import json
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from colorlib import data, figures, images, lab, references, results, train, zoo
 from colorlib.data.sources import resize
-from colorlib.experiments import conditions_of, evaluate_method, open_dataset, reads_clips, table_metrics, to_device, train_method
+from colorlib.experiments import (CLIP_TEST_SIZE, conditions_of, data_name, dataset_ids, default_data, evaluate_method, open_dataset, open_test, open_training,
+                                  reads_clips, table_metrics, test_side, to_device, train_method)
 from colorlib.files import write_atomic
 
+SMOKE_PICTURES, SMOKE_CURVE = 64, 8                         # measured on at smoke size, at most; those of a hint curve
 PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
 MADE_UP_PHOTOS = 3                                          # of them beside the scenes in the figures of methods that see infrared
 MADE_UP = "photo; its infrared is made up"                  # what these are called there
@@ -19,65 +25,174 @@ PHOTO_CAPTIONS = {                                          # in the figures of 
     "rocket": "a white rocket before a blue sky", "motorcycle": "a red motorcycle in a gray garage"}
 
 
-def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photos=None):
+def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photos=None, again=False, workers=None):
     """Train what has no weights of this size, evaluate, append the rows, draw the figures and the table. Yields lines that say what was done.
 
-    photos: a folder for the figures of portraits, landscapes and legacy photos, see `galleries.draw`.
+    name: a method, or "all" for every one, the leaderboard and the tables that compare methods, see `reproduce_all.run`. photos: a folder for the figures of
+    portraits, landscapes and legacy photos, see `galleries.draw`. again: also what was finished before. workers: processes at a time, for "all". What is
+    finished is not repeated when it is started again, unless the Config, the data, the weights or the folders written to have changed, and an interrupted
+    training goes on.
     """
-    size = size or train.size()
-    for method in zoo.METHODS.values() if name == "all" else [zoo.get(name)]:
-        weights = zoo.weights_file(method.name, size) if method.learns else None
-        if method.learns and not weights.exists():
-            weights = Path(f"runs/{method.name}-{size}/{method.name}-{size}.safetensors")
-        if method.learns and not weights.exists():
-            yield f"{method.name}: no {size} weights yet, training"
-            train_method(method.name, size, spec, device=device)
-        yield f"{method.name}: measuring {weights or 'the method, which has nothing to learn'}"
-        evaluate_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
-        model, chapter = zoo.load(method.name, weights, size, device), method.notebook[:2]
-        painted, name_of = paint_photos(method, model), f"{chapter}_{method.name}_{size}"
-        yield f"{method.name}: figure {draw_results(method, model, painted, name_of)}"
-        yield f"{method.name}: figure {draw_banner(method, model, painted, f'{name_of}_banner')}"
-        if getattr(method.papers, "GALLERY", False):
-            from colorlib import galleries      # here, because it is built on this module
-            yield from (f"{method.name}: {figure} {found}" for figure, found in galleries.draw(method, model, size, photos=photos, spec=spec))
-        if "caption" in method.conditions:
-            from colorlib import caption_figures      # here, because it is built on this module
-            yield from (f"{method.name}: {figure} {found}" for figure, found in caption_figures.draw(method, model, size))
-        if hasattr(method.papers, "match"):
-            from colorlib import reference_figures      # here, because it is built on this module
-            yield from (f"{method.name}: {figure} {found}" for figure, found in reference_figures.draw(method, model, size))
-        if reads_clips(method):
-            from colorlib import video_figures      # here, because it is built on this module
-            yield from (f"{method.name}: {figure} {found}" for figure, found in video_figures.draw(method, model, size))
-        where = {"size": size}
-        if method.sees == "infrared":
-            from colorlib import infrared_figures      # here, because it is built on this module
-            yield from (f"{method.name}: {figure} {found}" for figure, found in infrared_figures.draw(method, model, size))
-            where |= {"dataset": row["dataset"] for row in infrared_figures.real_rows(size)[:1]}
-        # what is published of infrared has other pictures and another protocol: `infrared_scores` has the tables that show both
-        table = results.table(method.results, table_metrics(method.results), published=method.sees != "infrared", **where)
-        yield f"{method.name}: table {write_table(method, size, table)}"
-        from colorlib import protocols      # here, because it is built on this module
-        if method.module in protocols.PROTOCOLS and method.sees == "grey":
-            yield f"{method.name}: measuring as its authors did"
-            protocols.PROTOCOLS[method.module](method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 64), device=device)
-        if "hints" in method.conditions:
-            yield f"{method.name}: curve {reproduce_curve(method, size, spec, weights, limit, device, f'{chapter}_hint_curves_{size}')}"
-        yield table
+    if name == "all":
+        from colorlib import reproduce_all      # here, because it is built on this module
+        yield from reproduce_all.run(size, spec, limit, device, photos, again, workers)
+        return
+    size, method = size or train.size(), zoo.get(name)
+    folder = run_folder(name, size, spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):      # of two processes one works, the other waits and finds it done
+        if again:
+            for path in folder.rglob("*.*"):
+                path.unlink() if path.is_file() and path.name != ".lock" else None
+        weights = find_weights(name, size, spec)
+        if method.learns and weights is None:
+            yield f"{name}: no {size} weights yet, training"
+            weights = train_method(name, size, spec, folder, device=device)
+        journal = Journal(folder, conditions_of_parts(method, size, spec, limit, photos, weights))
+        parts = parts_of(method, size, spec, limit, device, photos, weights)
+        if not (left := [part for part in parts if not journal.has(part)]):
+            yield f"{name}: finished before; --again does it anew"
+        for part in left:
+            written = []
+            for what, found in parts[part]():
+                yield f"{name}: {what}{f' {found}' if found else ''}"
+                written += [str(found)] if isinstance(found, Path) else []
+            journal.add(part, written)
+        yield f"{name}: table {write_table(method, size)}"
+        yield table_of(method, size)
+
+
+def is_finished(name, size=None, spec=None, limit=None, photos=None):
+    """Whether `reproduce` has nothing left to do for a method."""
+    size, method = size or train.size(), zoo.get(name)
+    weights, folder = find_weights(name, size, spec), run_folder(name, size, spec)
+    if not folder.exists() or method.learns and weights is None:
+        return False
+    journal = Journal(folder, conditions_of_parts(method, size, spec, limit, photos, weights))
+    return all(map(journal.has, parts_of(method, size, spec, limit, "auto", photos, weights)))
+
+
+def at_most(limit, size, small=SMOKE_PICTURES):
+    """How many pictures are measured on: what a person asked for, else all, but few at smoke size."""
+    return limit or (small if size == "smoke" else None)
+
+
+class Journal:
+    """Which parts of a method's chapter are finished, `finished.json` in its folder. Where anything in `conditions` was different, nothing is."""
+
+    def __init__(self, folder, conditions):
+        self.path, self.conditions = Path(folder) / "finished.json", conditions
+        try:
+            found = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            found = {}
+        self.parts = found["parts"] if found.get("conditions") == conditions else {}
+
+    def has(self, part):
+        """Whether a part is finished and the files it wrote are still there."""
+        return part in self.parts and all(Path(file).exists() for file in self.parts[part])
+
+    def add(self, part, files):
+        self.parts[part] = files
+        write_atomic(self.path, json.dumps({"conditions": self.conditions, "parts": self.parts}, indent=1).encode())
+
+
+def run_folder(name, size, spec=None):
+    """Where `reproduce` trains a method and notes what is finished: one folder for each Config and training set, so that nothing outlives a change of these."""
+    method = zoo.get(name)
+    config, spec = method.presets[size], spec or default_data(method, size)
+    pictures = results.split_hash(dataset_ids(open_training(method, config, spec))) if method.learns else ""
+    return Path("runs/reproduce") / f"{name}-{size}-{results.config_hash({'config': results.config_hash(config), 'data': data_name(spec), 'pictures': pictures})}"
+
+
+def find_weights(name, size, spec=None):
+    """A method's weights of a size: the shipped ones, those trained by `python -m colorlib train` with the same Config and data, those of `reproduce`, or None."""
+    method, file = zoo.get(name), f"{name}-{size}.safetensors"
+    if not method.learns:
+        return None
+    if (shipped := zoo.weights_file(name, size)).exists():
+        return shipped
+    if (trained := Path(f"runs/{name}-{size}") / file).exists():
+        known = zoo.read_sidecar(trained)
+        if (known.get("config_hash"), known.get("data")) == (results.config_hash(method.presets[size]), data_name(spec or default_data(method, size))):
+            return trained
+    own = run_folder(name, size, spec) / file
+    return own if own.exists() else None
+
+
+def conditions_of_parts(method, size, spec, limit, photos, weights):
+    """What the finished parts of a chapter depend on: {name: text}."""
+    spec, config, limit = spec or default_data(method, size), method.presets[size], at_most(limit, size)
+    tested = data.open_clips(spec, CLIP_TEST_SIZE[size], "shot", split="val", limit=limit) if reads_clips(method) \
+        else open_test(method, spec, test_side(method, config, size, spec), limit)
+    return {"tested": results.split_hash(dataset_ids(tested)), "photos": str(photos), "results": str(results.results_folder().resolve()),
+            "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else "", "figures": str(figures.figures_folder().resolve())}
+
+
+def parts_of(method, size, spec, limit, device, photos, weights):
+    """The parts of a method's chapter after the training, {name: function that does it and yields (what, file or sentence)}."""
+    model = lru_cache(None)(lambda: zoo.load(method.name, weights, size, device))
+    snapshots = None if weights == zoo.weights_file(method.name, size) else weights and weights.parent
+    painted, name_of = lru_cache(None)(lambda: paint_photos(method, model())), f"{method.notebook[:2]}_{method.name}_{size}"
+
+    def rows():
+        yield f"measuring {weights or 'the method, which has nothing to learn'}", None
+        evaluate_method(method.name, size, spec, weights, limit=at_most(limit, size), device=device)
+        yield "rows", results.results_folder() / f"{method.results}.csv"
+
+    def pictures():
+        yield "figure", draw_results(method, model(), painted(), name_of)
+        yield "figure", draw_banner(method, model(), painted(), f"{name_of}_banner")
+    parts = {"rows": rows, "figures": pictures}
+    # the modules below are built on this one
+    if getattr(method.papers, "GALLERY", False):
+        from colorlib import galleries
+        parts["gallery"] = lambda: galleries.draw(method, model(), size, run=snapshots, photos=photos, spec=spec)
+    if "caption" in method.conditions:
+        from colorlib import caption_figures
+        parts["captions"] = lambda: caption_figures.draw(method, model(), size)
+    if hasattr(method.papers, "match"):
+        from colorlib import reference_figures
+        parts["references"] = lambda: reference_figures.draw(method, model(), size)
+    if reads_clips(method):
+        from colorlib import video_figures
+        parts["clips"] = lambda: video_figures.draw(method, model(), size)
+    if method.sees == "infrared":
+        from colorlib import infrared_figures
+        parts["infrared"] = lambda: infrared_figures.draw(method, model(), size)
+    from colorlib import protocols
+    if method.module in protocols.PROTOCOLS and method.sees == "grey":
+        def published():
+            yield "measuring as its authors did", None
+            protocols.PROTOCOLS[method.module](method.name, size, spec, weights, limit=at_most(limit, size), device=device)
+        parts["published"] = published
+    if "hints" in method.conditions:
+        parts["curve"] = lambda: [("curve", reproduce_curve(method, size, spec, weights, at_most(limit, size, SMOKE_CURVE), device,
+                                                            f"{method.notebook[:2]}_hint_curves_{size}"))]
+    return parts
 
 
 def reproduce_curve(method, size, spec, weights, limit, device, name):
     """Measure PSNR against the number of hints and draw it beside the other methods' curves. Returns the file written."""
     from colorlib import hint_curves      # here, because it is built on this module
-    hint_curves.measure_method(method.name, size, spec, weights, limit=limit or (None if size != "smoke" else 8), device=device)
+    hint_curves.measure_method(method.name, size, spec, weights, limit=limit, device=device)
     return save_figure(name, hint_curves.draw(size))
 
 
-def write_table(method, size, table):
+def table_of(method, size):
+    """The table a method shares with its chapter's others, Markdown. What is published of infrared has other pictures and another protocol:
+    `infrared_scores` has the tables that show both."""
+    where = {"size": size}
+    if method.sees == "infrared":
+        from colorlib import infrared_figures      # here, because it is built on this module
+        where |= {"dataset": row["dataset"] for row in infrared_figures.real_rows(size)[:1]}
+    return results.table(method.results, table_metrics(method.results), published=method.sees != "infrared", **where)
+
+
+def write_table(method, size):
     """Put a method's table into `<name>-<size>.md` beside its rows and, at class size, all methods' tables into the README. Returns the file."""
     path = results.results_folder() / f"{method.results}-{size}.md"
-    write_atomic(path, f"{method.title}, {size} size\n\n{table}\n".encode())
+    write_atomic(path, f"{method.title}, {size} size\n\n{table_of(method, size)}\n".encode())
     readme = results.repository() / "README.md"
     if size == "class" and path.parent == results.repository() / "data" / "results" and readme.exists():
         tables = [path.parent / f"{name}-class.md" for name in dict.fromkeys(one.results for one in zoo.METHODS.values())]

@@ -23,7 +23,7 @@ from colorlib.files import write_atomic
 
 COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
            "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
-TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge", "misregister"}
+TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge", "misregister", "budget", "settings", "condition", "against"}
 PUBLISHED_COLUMNS = ("system", "metric", "split", "value", "source")
 SIZES = ("smoke", "class", "paper")                        # later wins when one method ran at several
 TRIVIAL = ("grey", "infrared copied", "mean colour", "cubic fit", "constant bin", "levin", "oracle luminance", "oracle luminance, cubic colour", "Bayes ceiling",
@@ -38,6 +38,9 @@ METRICS = {       # heading, decimals, which way is better
     "ab_rmse": ("ab RMSE", 2, "↓"), "ab_mae": ("ab MAE", 2, "↓"), "l_drift": ("L drift", 2, "↓"),
     "colorfulness": ("colourfulness", 2, ""), "colorfulness_true": ("true colourfulness", 2, ""),
     "colorfulness_ratio": ("colourfulness ratio", 2, ""), "colorfulness_gap": ("ΔCF", 2, "↓"),
+    "colorfulness_gap_of_means": ("ΔCF of means", 2, "↓"), "colorfulness_abs": ("CF, absolute", 2, ""),
+    "colorfulness_abs_true": ("true CF, absolute", 2, ""), "colorfulness_abs_gap": ("ΔCF, absolute", 2, "↓"), "ssim_ct2": ("SSIM, CT2", 3, "↑"),
+    "lpips_vgg": ("LPIPS, VGG", 3, "↓"), "fid_ct2": ("FID, CT2's input", 2, "↓"), "fid_ddcolor": ("FID, DDColor's input", 2, "↓"),
     "acc@1": ("acc@1 %", 1, "↑"), "acc@5": ("acc@5 %", 1, "↑"), "plausibility": ("plausibility %", 1, "↑"),
     "quality": ("quality %", 1, "↑"), "manipulation": ("manipulation %", 1, "↑"),
     "acc@1 balanced": ("acc@1 %, colours alike", 1, "↑"), "acc@5 balanced": ("acc@5 %, colours alike", 1, "↑"),

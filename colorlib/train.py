@@ -149,14 +149,14 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
     """
     from colorlib import data      # here, because it takes seconds that colorizing a photo does not need
     run = Path(run) if run is not None else None
-    done, totals, log, seconds = 0, {}, [], 0.0
+    done, totals, log, spent = 0, {}, [], {}
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
-        done, totals, log, seconds = resume(run, step, tag, fabric)
+        done, totals, log, spent = resume(run, step, tag, fabric)
     feed = data.batches(dataset, batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
                         rank=fabric.global_rank, world=fabric.world_size)
     bar = track(None, progress if fabric.is_global_zero else False, total=steps, initial=done)
-    start, saved = time.monotonic() - seconds, time.monotonic()
+    clock, saved = Clock(**spent), time.monotonic()
     for i, batch in enumerate(feed, done + 1):
         losses = step(fabric.to_device(batch))
         totals = {name: totals.get(name, 0.0) + value.detach().double() for name, value in losses.items()} | {"count": totals.get("count", 0) + 1}
@@ -167,12 +167,12 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
             bar.set_postfix({k: f"{v:.4f}" for k, v in row.items() if k != "step"})
             if run is not None and fabric.is_global_zero:
                 with open(run / "log.jsonl", "a") as file:
-                    file.write(json.dumps(row | {"seconds": round(time.monotonic() - start, 2)}) + "\n")
+                    file.write(json.dumps(row | {name: round(value, 2) for name, value in clock.read().items()}) + "\n")
         bar.update()
         overdue = fabric.world_size == 1 and time.monotonic() - saved > SAVE_SECONDS      # several processes must agree, so they only count
         if run is not None and (i % save_every == 0 or i == steps or overdue):
             saved = time.monotonic()
-            save_checkpoint(run, step, i, totals, log, time.monotonic() - start, tag, fabric)
+            save_checkpoint(run, step, i, totals, log, clock.read(), tag, fabric)
     bar.close()
     return log
 
@@ -184,9 +184,9 @@ def _parts(step):
     return {name: value for name, value in vars(step).items() if hasattr(value, "state_dict") and hasattr(value, "load_state_dict")}
 
 
-def save_checkpoint(run, step, done, totals, log, seconds, tag, fabric):
+def save_checkpoint(run, step, done, totals, log, spent, tag, fabric):
     """Write `run/last.ckpt` whole or not at all (temporary file, fsync, rename); the one before stays as `previous.ckpt`."""
-    state = {"done": done, "tag": tag, "totals": totals, "log": log, "seconds": seconds, "torch_rng": torch.get_rng_state(),
+    state = {"done": done, "tag": tag, "totals": totals, "log": log, **spent, "torch_rng": torch.get_rng_state(),
              "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
              "python_rng": list(random.getstate()[1]), "numpy_rng": torch.from_numpy(np.random.get_state()[1].astype(np.int64)),
              "numpy_position": int(np.random.get_state()[2]),
@@ -204,7 +204,7 @@ def save_checkpoint(run, step, done, totals, log, seconds, tag, fabric):
 
 
 def resume(run, step, tag, fabric):
-    """Load the newest readable checkpoint of a run folder into `step`. Returns (updates done, loss totals, log, seconds spent)."""
+    """Load the newest readable checkpoint of a run folder into `step`. Returns (updates done, loss totals, log, what the clock read)."""
     state = None
     found = [path for path in (run / "last.ckpt", run / "previous.ckpt") if path.exists()]
     for path in found:
@@ -217,7 +217,7 @@ def resume(run, step, tag, fabric):
         if found:
             raise ValueError(f"Neither checkpoint in {run} can be read: delete the folder to start again.")
         (run / "log.jsonl").unlink(missing_ok=True) if fabric.is_global_zero else None
-        return 0, {}, [], 0.0
+        return 0, {}, [], {}
     if state["tag"] != tag:
         raise ValueError(f"{run} holds a run of another configuration ({state['tag']}, now {tag}): choose another folder or delete it.")
     for name, part in _parts(step).items():
@@ -231,10 +231,25 @@ def resume(run, step, tag, fabric):
         lines = (run / "log.jsonl").read_text().splitlines() if (run / "log.jsonl").exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state["done"]]
         (run / "log.jsonl").write_text("".join(line + "\n" for line in kept))
-    return state["done"], state["totals"], state["log"], state["seconds"]
+    return state["done"], state["totals"], state["log"], {key: state.get(key, 0.0) for key in Clock().read()}
 
 
-def minutes(run):
-    """Minutes all trainings under a run folder took, interruptions not counted."""
-    last = [json.loads(log.read_text().splitlines()[-1]) for log in Path(run).rglob("log.jsonl") if log.stat().st_size]
-    return sum(row["seconds"] for row in last) / 60
+class Clock:
+    """Seconds since a training began, and those that processors worked for it, which other work on the machine hardly changes; interruptions not counted."""
+
+    def __init__(self, seconds=0.0, cpu_seconds=0.0):
+        self.start, self.cpu_start = time.monotonic() - seconds, time.process_time() - cpu_seconds
+
+    def read(self):
+        """{"seconds", "cpu_seconds"}."""
+        return {"seconds": time.monotonic() - self.start, "cpu_seconds": time.process_time() - self.cpu_start}
+
+
+def last_rows(run):
+    """The last row of the log of every training under a run folder, pretrainings among them."""
+    return [json.loads(log.read_text().splitlines()[-1]) for log in sorted(Path(run).rglob("log.jsonl")) if log.stat().st_size]
+
+
+def minutes(run, of="seconds"):
+    """Minutes all trainings under a run folder took, interruptions not counted. of: "seconds", or "cpu_seconds" for those of the processors."""
+    return sum(row[of] for row in last_rows(run)) / 60

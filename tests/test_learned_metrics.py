@@ -59,7 +59,7 @@ def test_kid_is_the_unbiased_polynomial_mmd():
 
 def test_feature_batches_do_not_mix_sizes_or_order():
     pictures = [torch.full((3, 4 + i // 20, 5), i / 100) for i in range(50)]
-    features = learned_metrics._extract_features(MeanColor(), pictures, as_bytes=False)
+    features = learned_metrics.extract_features(MeanColor(), pictures)
     assert features[:, 0].tolist() == pytest.approx([i / 100 for i in range(50)], abs=1e-7)
 
 

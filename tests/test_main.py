@@ -102,7 +102,7 @@ def test_train_evaluate_reproduce(workshop, capsys):
 def test_list(workshop, capsys):
     assert cli.main(["list", "--json"]) == 0
     (row,) = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "koalarization"]
-    assert set(row) == {"name", "paper", "sees", "conditions", "parameters", "learns", "weights", "notebook", "data_licence"} and row["weights"]["bytes"] > 1000
+    assert set(row) == {"name", "paper", "sees", "conditions", "optional", "parameters", "learns", "weights", "notebook", "data_licence"} and row["weights"]["bytes"] > 1000
     assert cli.main(["list"]) == 0 and "6,574,050" in capsys.readouterr().out
 
 

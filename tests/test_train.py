@@ -53,7 +53,7 @@ def pictures(count=10):
 
 
 def rows(run):
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in json.loads(line).items() if "seconds" not in k} for line in (run / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
