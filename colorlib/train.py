@@ -153,7 +153,7 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
     if run is not None:
         run.mkdir(parents=True, exist_ok=True)
         done, totals, log, spent = resume(run, step, tag, fabric)
-    feed = data.batches(dataset, batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
+    feed = data.batches(data.resident(dataset, fabric.device), batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
                         rank=fabric.global_rank, world=fabric.world_size)
     bar = track(None, progress if fabric.is_global_zero else False, total=steps, initial=done)
     clock, saved = Clock(**spent), time.monotonic()

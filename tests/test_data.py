@@ -99,6 +99,33 @@ def test_crops_and_mirrors_change_from_update_to_update():
     assert len({batch["rgb"].numpy().tobytes() for batch in data.batches(dataset, 1, steps=30)}) == 2
 
 
+def test_a_resident_set_gives_the_batches_of_its_pack():
+    pack = packed(7, mask=np.arange(7 * 12 * 16, dtype=np.uint8).reshape(7, 1, 12, 16))
+    whole = data.Resident(pack, "cpu")
+    assert len(whole) == 7 and same(whole[3], pack[3])
+    for one, other in zip(data.batches(pack, 3, seed=1, steps=6, crop=8), data.batches(whole, 3, seed=1, steps=6, crop=8)):
+        assert same(one, other)
+
+
+def test_a_set_stays_where_it_is_without_a_gpu():
+    pack = packed(3)
+    assert data.resident(pack, "cpu") is pack
+
+
+def test_crops_at_once_are_those_in_turn():
+    value, where = torch.randint(0, 256, (5, 2, 3, 20, 30), dtype=torch.uint8), torch.Generator().manual_seed(0)
+    top, left, mirror = torch.randint(0, 9, (5,), generator=where), torch.randint(0, 15, (5,), generator=where), torch.tensor([1, 0, 1, 1, 0]).bool()
+    assert torch.equal(data.cut_at_once(value, top, left, (12, 16), mirror), data.cut_in_turn(value, top, left, (12, 16), mirror))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_holds_the_set():
+    pack = packed(7)
+    whole = data.resident(pack, "cuda")
+    for one, other in zip(data.batches(pack, 3, steps=4, crop=8), data.batches(whole, 3, steps=4, crop=8)):
+        assert other["rgb"].is_cuda and torch.equal(one["rgb"], other["rgb"].cpu())
+
+
 def test_without_crop_and_flip_pictures_are_untouched():
     for batch in data.batches(packed(), 4, steps=2, flip=False):
         assert all(torch.equal(one, packed()[int(label)]["rgb"]) for one, label in zip(batch["rgb"], batch["label"]))

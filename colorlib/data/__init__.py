@@ -21,14 +21,15 @@ from colorlib.data.pairs import Captioned, Masked, NirPairs, SceneSet, join_grou
 from colorlib.data.pseudo_infrared import PseudoInfrared, pseudo_nir
 from colorlib.data.public_sets import NAMES as TORCHVISION_SETS
 from colorlib.data.public_sets import torchvision_set
+from colorlib.data.resident import Resident, resident
 from colorlib.results import split_hash
 from colorlib.data.shards import SHARD_SUFFIXES, Shards, write_shards
 from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sample_photos
 
-__all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "SceneClips", "SceneSet",
+__all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "Resident", "SceneClips", "SceneSet",
            "Shards", "Source", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "choose", "collate", "colored", "describe",
            "download", "extract", "is_gray", "join", "join_groups", "open_captioned", "open_clips", "open_pairs", "open_pictures", "pack",
-           "parse_misregistration", "photo_folder", "pseudo_nir", "sample_photos", "shared_photos", "split_ids", "split_sets", "torchvision_set",
+           "parse_misregistration", "photo_folder", "pseudo_nir", "resident", "sample_photos", "shared_photos", "split_ids", "split_sets", "torchvision_set",
            "write_shards"]
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
@@ -40,8 +41,8 @@ HELD_OUT = 0.1              # share of an unmarked folder that is its "val" spli
 def batches(dataset, batch_size, *, seed=0, first=0, steps=None, crop=None, flip=True, workers=0, rank=0, world=1):
     """Endless shuffled training batches, each a function of (seed, update number) alone: a run can stop and go on.
 
-    dataset: map-style, samples are dicts. Yields dicts: tensors stacked `(N, ...)`, everything else as lists. first:
-    updates already done; steps: last update. crop: random square crops of every picture-like tensor (..., H, W), the
+    dataset: map-style, samples are dicts; a `Resident` gives its batches on its device. Yields dicts: tensors stacked
+    `(N, ...)`, everything else as lists. first: updates already done; steps: last update. crop: random square crops of every picture-like tensor (..., H, W), the
     same for all of a sample; flip: mirror half of them. rank/world: this process's share of each batch; the shares
     together are the batch of world=1.
     """
@@ -55,7 +56,7 @@ def batches(dataset, batch_size, *, seed=0, first=0, steps=None, crop=None, flip
     sampler = StepSampler(len(dataset), batch_size, seed, first, steps, rank, world)
     loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=collate,
                                          generator=torch.Generator().manual_seed(seed))    # not the run's own
-    for update, batch in enumerate(loader, first):
+    for update, batch in enumerate(map(dataset.gather, sampler) if isinstance(dataset, Resident) else loader, first):
         generator = torch.Generator().manual_seed((seed * 1_000_003 + update) * 1009 % 2 ** 63)
         yield augment(batch, generator, crop, flip, rank, world)
 
@@ -123,10 +124,23 @@ def augment(batch, generator, crop=None, flip=True, rank=0, world=1):
     mirror = (torch.rand(count, generator=generator) < 0.5 if flip
               else torch.zeros(count, dtype=torch.bool))[rank::world]
 
-    def cut(picture, i):
-        picture = picture[..., top[i]:top[i] + side[0], left[i]:left[i] + side[1]]
-        return picture.flip(-1) if mirror[i] else picture
-    return batch | {key: torch.stack([cut(p, i) for i, p in enumerate(value)]) for key, value in pictures.items()}
+    cut = lambda value: (cut_at_once if value.is_cuda else cut_in_turn)(value, top, left, side, mirror)
+    return batch | {key: cut(value) for key, value in pictures.items()}
+
+
+def cut_in_turn(value, top, left, side, mirror):
+    """Crops of `side` (h, w) px at top, left of each of `(N, ..., H, W)`, mirrored where `mirror` says so: by slices, which is quickest on a CPU."""
+    crops = (one[..., y:y + side[0], x:x + side[1]] for one, y, x in zip(value, top, left))
+    return torch.stack([one.flip(-1) if mirrored else one for one, mirrored in zip(crops, mirror)])
+
+
+def cut_at_once(value, top, left, side, mirror):
+    """The same in one kernel, for a GPU."""
+    rows, columns = top[:, None] + torch.arange(side[0]), left[:, None] + torch.arange(side[1])         # (N, h), (N, w)
+    columns = torch.where(mirror[:, None], columns.flip(1), columns)
+    places = (rows[:, :, None] * value.shape[-1] + columns[:, None, :]).flatten(1).to(value.device)     # (N, h w)
+    flat = value.reshape(len(value), -1, value.shape[-2] * value.shape[-1])                             # (N, channels, H W)
+    return flat.gather(2, places[:, None].expand(-1, flat.shape[1], -1)).view(*value.shape[:-2], *side)
 
 
 # ---------------------------------------------------------------- from what a person types to a data set
