@@ -1,9 +1,12 @@
-"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, misregister, leak, reproduce, data, bench, list}: what the notebooks call."""
+"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, misregister, leak, leaderboard, conditions, sheet, reproduce, data, bench, list}: what the
+notebooks call."""
 import argparse
 import ast
 import json
 import os
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -130,8 +133,17 @@ def parse(arguments=None):
     p.add_argument("--device", default="auto")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
 
+    p = commands.add_parser("sheet", help="a method's pictures unchosen: some by lot, and the worst")
+    p.add_argument("method")
+    add_size(p)
+    p.add_argument("--data", default="scenes", help="as for evaluate; default scenes")
+    p.add_argument("--weights", help="a .safetensors file (default: the shipped ones of this size)")
+    p.add_argument("--limit", type=int, help="look among so many test pictures (default 200)")
+    p.add_argument("--device", default="auto")
+
     p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, tables and figures; what is finished is not repeated")
-    p.add_argument("method", nargs="?", default="all", help="a method, or all: every one, the leaderboard and the tables that compare them (default)")
+    p.add_argument("method", nargs="?", default="all", help="a method; survey: tables and figures of several, from what was measured; all, the default: every method, "
+                   "leaderboard, conditions, survey")
     add_size(p)
     p.add_argument("--data")
     p.add_argument("--limit", type=int, help="at most so many test pictures")
@@ -174,17 +186,26 @@ def add_settings(parser):
 def main(arguments=None):
     """Run one command; returns the exit status. What a person can mend ends in one sentence on stderr, not in a traceback."""
     options = parse(arguments)
+    if parent := os.environ.pop("COLORLIB_PARENT", None):
+        threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
         return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
                 "ablate": run_ablate, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
-                "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
+                "sheet": run_sheet, "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("colorlib: stopped.", file=sys.stderr)
         return 130
+
+
+def end_with(parent):
+    """End this process when the one that started it is gone, however it went; for the processes of `reproduce all`."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def run_colorize(options):
@@ -362,6 +383,12 @@ def run_conditions(options):
                                     device=options.device, precision=options.precision, folder=options.run):
         print(line, flush=True)
     print(f"\n{condition_table.TITLE}\n\n{condition_table.table(size)}")
+
+
+def run_sheet(options):
+    from colorlib import contact_sheets
+    path, gain, worse = contact_sheets.draw(options.method, options.size, options.data, options.weights, options.limit or contact_sheets.SEARCHED, options.device)
+    print(f"{path}\n{gain:+.2f} dB to pictures left as they are given; worse than these: {100 * worse:.0f} %")
 
 
 def run_reproduce(options):

@@ -144,9 +144,9 @@ def gather(size=None, dataset=None):
     last, newest, found = rows[-1], {}, {}
     rows = [row for row in rows if (row["split_hash"], row["n"]) == (last["split_hash"], last["n"])]
     for row in rows:
-        newest[row["method"], row["condition"]] = row["settings"], row["updates"]
+        newest[row["method"], row["condition"]] = row.get("settings"), row.get("updates")
     for row in rows:
-        if (row["settings"], row["updates"]) == newest[row["method"], row["condition"]]:
+        if (row.get("settings"), row.get("updates")) == newest[row["method"], row["condition"]]:
             key = row["method"], row["condition"], row["variant"] or "", row["against"]
             found.setdefault(key, {})[row["seed"] if row["condition"] == "saliency map" else None] = row
     lines = [(*key, list(given.values())) for key, given in found.items()]

@@ -39,8 +39,8 @@ def describe(name, size="paper"):
 
 
 def draw(name, size="paper"):
-    """A method's network as a Figure: every block of `grouping.rows` as a box, as high as its output has rows and as wide as it has channels (log scales), in
-    the colour of its kind; arrows and, over the boxes, skip connections are what the record says. Raises ValueError as `describe`."""
+    """A method's network as a Figure: every block of `grouping.rows` as a box, as high as its output has rows and as wide as it has channels (log
+    scales), in the colour of its kind; arrows and, over the boxes, skip connections are what the record says. Raises ValueError as `describe`."""
     layers, ends = tracing.record_method(name, size)
     last = {number for number, block in enumerate(grouping.group(layers)) if ends & set(block.layers)}
     figure = draw_rows(grouping.rows(layers), last, f"{zoo.get(name).paper}: {name}, {size} size")

@@ -16,9 +16,9 @@ class Block:
 
 
 def group(layers):
-    """[Block]: small modules (a residual block, a gate), and what stands between them: layers that follow each other at one resolution, each reading the
-    one before, up to one that somebody else reads, too. Layers without parameters that belong together (a matching) are one block; so are equal blocks
-    in a row."""
+    """[Block]: small modules (a residual block, a gate), and what stands between them: layers that follow each other at one resolution, each
+    reading the one before, up to one that somebody else reads, too. Layers without parameters that belong together (a matching) are one block; so
+    are equal blocks in a row."""
     readers, units, blocks = {}, find_units(layers), []
     for i, layer in enumerate(layers):
         for one in layer.reads:
@@ -44,8 +44,8 @@ def put_inputs_together(layers, blocks):
 
 
 def find_units(layers):
-    """[name or None] of each layer's outermost module that is one box: all its layers follow each other, and either all run in itself, not in a part of
-    it, or there are at most LARGEST_UNIT, at one resolution."""
+    """[name or None] of each layer's outermost module that is one box: all its layers follow each other, and either all run in itself, not in a
+    part of it, or there are at most LARGEST_UNIT, at one resolution."""
     inside = {}
     for i, layer in enumerate(layers):
         for name in layer.place:

@@ -11,17 +11,17 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from colorlib import condition_table, experiments, hint_curves, leaderboard, reproduction, results, survey, train, zoo
+from colorlib import condition_table, diagrams, experiments, hint_curves, leaderboard, readme, reproduction, results, survey, survey_figures, train, zoo
 from colorlib.files import write_atomic
 from colorlib.progress import track
 
 MOST_WORKERS = 4            # processes at a time: each takes up to 2 GB
-SECONDS = {}                # of one core, that parts took at smoke size; the estimate corrects itself by what parts really take
-USUAL_SECONDS = 20.0
+USUAL_SECONDS = 20.0        # of one core, that a part takes at smoke size; the estimate corrects itself by what the finished ones took
+SECONDS = {"tcvc": 300.0, "tcvc_lines": 155.0, "leaderboard": 95.0, "film_released": 90.0, "gray2color": 85.0, "gray2color_seed": 85.0,
+           "stacked_gan": 80.0, "conditions": 75.0, "film": 60.0, "concat": 60.0, "triplet_gan": 50.0, "fcnn": 50.0, "scgan": 45.0, "welsh": 30.0,
+           "levin": 10.0}      # of those that take longer, or less
 SMOKE_LEADERBOARD = ("--seeds", "1", "--steps", "40", "--minutes", "0.05", "--limit", "32")
 SMOKE_CONDITIONS = ("--seeds", "1", "--steps", "40", "--limit", "32")
-SURVEY = {"language_table": "Survey 1: colour from language", "infrared_table": "Survey 2: colour from near infrared", "hscau_table": "HSCAU-Net by epochs",
-          "horizon_table": "The published horizon: DDColor's Table 1"}
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ def run(size=None, spec=None, limit=None, device="auto", photos=None, again=Fals
     """
     size = size or train.size()
     options = ("--size", size, "--device", device, *(("--data", str(spec)) if spec else ()))
-    chapters, comparisons = methods(options, limit, photos, again), compare(size, spec, options)
+    chapters, comparisons, last = methods(options, limit, photos, again), compare(size, spec, options), [Part("survey", ("reproduce", "survey", *options))]
     waiting = [part for part in chapters if again or not is_finished(part.name, size, spec, limit, photos)]
     if skipped := len(chapters) - len(waiting):
         yield f"{skipped} of {len(chapters)} methods were finished before; --again does them anew"
     workers = workers or (1 if train.pick_device(device).type == "cuda" else min(cores(), MOST_WORKERS))
-    failed, clock = {}, Estimate(waiting + comparisons, workers)
+    failed, clock = {}, Estimate(waiting + comparisons + last, workers)
     with track(None, sys.stderr.isatty(), total=round(clock.left), unit="s", desc="reproduce") as bar:
-        for stage in (waiting, comparisons):      # the comparisons read what the methods left
+        for stage in (waiting, comparisons, last):      # each reads what those before it left
             for part, seconds, error in work(stage, workers):
                 failed |= {part.name: error} if error else {}
                 clock.finish(part, seconds)
@@ -59,8 +59,6 @@ def run(size=None, spec=None, limit=None, device="auto", photos=None, again=Fals
                 yield (f"{clock.count} of {clock.total}: {part.name} {'failed' if error else 'done'} in {seconds:.0f} s"
                        + (f"; about {clock.minutes_left():.0f} minutes left" if clock.left else "") + (f": {error}" if error else ""))
                 bar.refresh()
-    for line in write_tables(size, spec):
-        yield line
     if failed:
         sentences = " ".join(f"{name}: {error}" for name, error in failed.items())
         raise ValueError(f"{len(failed)} of {clock.total} parts failed, the others are done. {sentences} What they said lies in {logs()}; start again to repeat "
@@ -97,7 +95,7 @@ def cores():
 
 def logs():
     """The folder of what the parts print."""
-    return Path("runs/reproduce/logs")
+    return reproduction.REPRODUCED / "logs"
 
 
 # ---------------------------------------------------------------- processes
@@ -123,7 +121,7 @@ def run_part(part, threads, running):
     log, start = logs() / f"{part.name}.txt", time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": path}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": path, "COLORLIB_PARENT": str(os.getpid())}
     with open(log, "w") as file:
         process = subprocess.Popen([sys.executable, "-m", "colorlib", *part.arguments], stdout=file, stderr=subprocess.STDOUT, env=environment)
         running[part] = process
@@ -155,20 +153,29 @@ class Estimate:
         return max(1.0, self.left * self.taken / self.expected / self.workers / 60)
 
 
-# ---------------------------------------------------------------- tables
+# ---------------------------------------------------------------- tables and figures of several methods
+
+def reproduce_survey(size=None, spec=None):
+    """`python -m colorlib reproduce survey`: what holds several methods side by side, from the rows and weights that are there. Yields a line each."""
+    size = size or train.size()
+    yield from write_tables(size, spec)
+    for figure, found in survey_figures.draw(size):
+        yield f"figure {figure} {found}"
+    for name in diagrams.KEPT:
+        yield f"diagram {diagrams.save(name)}"
+
 
 def write_tables(size, spec=None):
-    """Write the tables that several parts add to, once more and whole: each chapter's, the hint curves, the leaderboard, the conditions, the survey. Yields a line
-    each; where nothing was measured yet, a sentence."""
-    for method in {method.results: method for method in zoo.METHODS.values()}.values():
-        if results.read(method.results):
+    """Write the tables that several parts add to, once more and whole: each chapter's, the hint curves, the leaderboard, the conditions, the survey; at class size
+    README's, too. Yields a line each; where nothing was measured yet, a sentence."""
+    for method in {method.results: method for method in reversed(zoo.METHODS.values())}.values():      # the first of each table, whose title it has
+        if any(row["size"] == size for row in results.read(method.results)):
             yield f"table {reproduction.write_table(method, size)}"
     if any(row["size"] == size for row in results.read(hint_curves.FILE)):
         yield f"figure {reproduction.save_figure(f'04_hint_curves_{size}', hint_curves.draw(size))}"
     data = experiments.data_name(spec or ("scenes" if size == "smoke" else "imagenette"))
     boards = {title: lambda budget=budget: leaderboard.table(budget, size, f"{data} val") for budget, title in leaderboard.TITLES.items()}
-    tables = {"leaderboard": boards, "conditions": {condition_table.TITLE: lambda: condition_table.table(size, f"{data} val")},
-              "survey": {title: lambda name=name: getattr(survey, name)(size) for name, title in SURVEY.items()}}
+    tables = {"leaderboard": boards, "conditions": {condition_table.TITLE: lambda: condition_table.table(size, f"{data} val")}}
     for name, made in tables.items():
         texts = []
         for title, make in made.items():
@@ -180,3 +187,6 @@ def write_tables(size, spec=None):
             path = results.results_folder() / f"{name}-{size}-{data}.md"
             write_atomic(path, "\n".join(texts).encode())
             yield f"table {path}"
+    yield f"table {survey.write(size)}"
+    if size == "class" and results.results_folder() == results.repository() / "data" / "results":
+        yield f"tables {readme.write()}"

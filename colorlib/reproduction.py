@@ -14,6 +14,7 @@ from colorlib.experiments import (CLIP_TEST_SIZE, conditions_of, data_name, data
                                   reads_clips, table_metrics, test_side, to_device, train_method)
 from colorlib.files import write_atomic
 
+REPRODUCED = Path("runs/reproduce")                         # what is finished, and trainings
 SMOKE_PICTURES, SMOKE_CURVE = 64, 8                         # measured on at smoke size, at most; those of a hint curve
 PHOTOS = 5                                                  # of scikit-image's photographs, in the figures
 MADE_UP_PHOTOS = 3                                          # of them beside the scenes in the figures of methods that see infrared
@@ -28,7 +29,7 @@ PHOTO_CAPTIONS = {                                          # in the figures of 
 def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photos=None, again=False, workers=None):
     """Train what has no weights of this size, evaluate, append the rows, draw the figures and the table. Yields lines that say what was done.
 
-    name: a method, or "all" for every one, the leaderboard and the tables that compare methods, see `reproduce_all.run`. photos: a folder for the figures of
+    name: a method; "survey" for the tables and figures that hold several, from what was measured; or "all", see `reproduce_all.run`. photos: a folder for the figures of
     portraits, landscapes and legacy photos, see `galleries.draw`. again: also what was finished before. workers: processes at a time, for "all". What is
     finished is not repeated when it is started again, unless the Config, the data, the weights or the folders written to have changed, and an interrupted
     training goes on.
@@ -36,6 +37,10 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photo
     if name == "all":
         from colorlib import reproduce_all      # here, because it is built on this module
         yield from reproduce_all.run(size, spec, limit, device, photos, again, workers)
+        return
+    if name == "survey":
+        from colorlib import reproduce_all      # here, because it is built on this module
+        yield from reproduce_all.reproduce_survey(size, spec)
         return
     size, method = size or train.size(), zoo.get(name)
     folder = run_folder(name, size, spec)
@@ -65,6 +70,8 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photo
 def is_finished(name, size=None, spec=None, limit=None, photos=None):
     """Whether `reproduce` has nothing left to do for a method."""
     size, method = size or train.size(), zoo.get(name)
+    if not any(REPRODUCED.glob(f"{name}-{size}-*/finished.json")):      # before any data are opened, which may have to be painted first
+        return False
     weights, folder = find_weights(name, size, spec), run_folder(name, size, spec)
     if not folder.exists() or method.learns and weights is None:
         return False
@@ -102,7 +109,7 @@ def run_folder(name, size, spec=None):
     method = zoo.get(name)
     config, spec = method.presets[size], spec or default_data(method, size)
     pictures = results.split_hash(dataset_ids(open_training(method, config, spec))) if method.learns else ""
-    return Path("runs/reproduce") / f"{name}-{size}-{results.config_hash({'config': results.config_hash(config), 'data': data_name(spec), 'pictures': pictures})}"
+    return REPRODUCED / f"{name}-{size}-{results.config_hash({'config': results.config_hash(config), 'data': data_name(spec), 'pictures': pictures})}"
 
 
 def find_weights(name, size, spec=None):

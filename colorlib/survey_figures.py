@@ -4,10 +4,12 @@ as charts.
 Pictures are scikit-image's photographs, painted with the shipped weights; charts read the CSV files. A method without weights has no column, an
 ablation nobody ran no chart. `draw` makes them all.
 """
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 
-from colorlib import experiments, figures, galleries, reference_figures, reference_scores, references, reproduction, results, zoo
+from colorlib import experiments, figures, galleries, images, lab, reference_figures, reference_scores, references, reproduction, results, zoo
 from colorlib.reference_figures import MARKS
 
 HINT_METHODS = ("levin", "siggraph17", "unet", "hscau", "hscau_named", "hintnet")
@@ -21,8 +23,8 @@ ABLATIONS = {                               # method: {metric: label}, see `abla
     "film": {"psnr": "PSNR ↑", "acc@1": "acc@1 % ↑", "acc@1 told": "acc@1 %, told ↑"}}
 PICTURES = 24                               # scenes of which HIS is drawn
 SCALES = (1.5, 1.25, 1, 0.8)                # of a wide grid, until it is small enough
-HYPHENATED = {"koalarization": "koala- rization", "color2embed": "color2- embed", "gray2color": "gray2- color", "siggraph17": "siggraph 17",
-              "reference": "refer- ence", "hscau_named": "hscau named"}      # where a narrow column's title may break
+HYPHENATED = {"koalarization": "koala- riza- tion", "cyclegan": "cycle- gan", "color2embed": "color2- embed", "gray2color": "gray2- color",
+              "siggraph17": "siggraph 17", "reference": "refer- ence", "hscau_named": "hscau named"}      # where a narrow column's title may break
 LANGUAGE = ("constant bin", "fcnn", "concat", "film")
 SCORES = {"acc@1": "acc@1 %", "acc@5": "acc@5 %"}
 
@@ -38,6 +40,8 @@ def draw(size="class"):
     pictures = references.WithReferences(experiments.open_dataset("scenes", reference_figures.SIDE, "val", limit=PICTURES), "related")
     found = {name: reference_scores.score_pictures(zoo.get(name), model, pictures) for name, model in load(REFERENCE_METHODS, size).items()}
     yield "his", reproduction.save_figure(f"09_his_{size}", draw_his(found))
+    models, missing = load(("gray2color",), size), f"not drawn: there are no {size} weights of gray2color"
+    yield "scales", draw_scales(models["gray2color"], f"09_scales_{size}") if models else missing
     for name, metrics in ABLATIONS.items():
         rows = ablation_rows(name)
         missing = f"not drawn: `python -m colorlib ablate {name}` has not run"
@@ -47,9 +51,15 @@ def draw(size="class"):
 
 
 def load(names, size):
-    """{name: model} of those that have weights of a size, or need none."""
-    has = lambda method: not method.learns or zoo.weights_file(method.name, size).exists()
-    return {name: zoo.load(name, size=size, device="cpu") for name in names if has(zoo.get(name))}
+    """{name: model} of those that have weights of a size, shipped or trained by `reproduce`, or need none."""
+    found = {name: find_weights(name, size) for name in names}
+    return {name: zoo.load(name, weights, size, "cpu") for name, weights in found.items() if weights or not zoo.get(name).learns}
+
+
+def find_weights(name, size):
+    """A method's shipped weights, else the newest that `reproduce` trained, else None."""
+    shipped, trained = zoo.weights_file(name, size), Path("runs/reproduce").glob(f"{name}-{size}-*/{name}-{size}.safetensors")
+    return shipped if shipped.exists() else max(trained, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def paint(names, size):
@@ -99,6 +109,17 @@ def draw_references(painted, name):
     return save(name, rows)
 
 
+def draw_scales(model, name):
+    """What Gray2ColorNet paints at each of its three scales, which its loss compares with the truth one by one, enlarged. Returns the file."""
+    method, rows = zoo.get("gray2color"), []
+    for _, rgb, reference in reference_figures.sample_pairs():
+        L, painted = lab.rgb_to_lab(rgb)[..., 0], method.papers.predict(model, reference_figures.give(model, rgb, reference)).ab_n
+        planes = [lab.unscale_ab(one)[0].float().cpu().numpy() for one in painted]
+        scales = {f"{one.shape[-1]} × {one.shape[-2]}": images.merge_chroma(L, one, "bilinear") for one in planes}
+        rows.append({"grey": galleries.grey_of(rgb), "reference": reference, **scales, "truth": rgb})
+    return save(name, rows)
+
+
 def first_of(painted):
     return next(iter(painted.values()))
 
@@ -111,7 +132,8 @@ def beside(painted, i):
 def save(name, rows, row_titles=None):
     """Draw and save a grid as large as `galleries.MAX_BYTES` allows. Returns the file."""
     for scale in SCALES:
-        path = reproduction.save_grid(name, rows, scale, columns=list(rows[0]), titles=HYPHENATED, row_titles=row_titles)
+        path = reproduction.save_grid(name, rows, scale, columns=list(rows[0]), titles=HYPHENATED if len(rows[0]) > 8 else None,
+                                      row_titles=row_titles)
         if path.stat().st_size <= galleries.MAX_BYTES:
             break
     return path

@@ -1,9 +1,10 @@
 """What a network does, not what somebody remembers of it: it is run once, and every layer's output and every use of a tensor are recorded.
 
-Nothing is computed: the run is PyTorch's fake one, in which tensors have shapes and no values. Only networks whose shapes depend on values (how many hints,
-how many words) are run for real. `diagrams` draws the record.
+Nothing is computed: the run is PyTorch's fake one, in which tensors have shapes and no values. Only networks whose shapes depend on values (how many
+hints, how many words) are run for real. `diagrams` draws the record.
 """
-from contextlib import nullcontext
+import sys
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -220,7 +221,7 @@ def record_method(name, size="paper"):
     method = zoo.get(name)
     if not method.learns:
         raise ValueError(f"{name} has no network to draw: it computes its colours.")
-    for mode in (FakeTensorMode(allow_non_fake_inputs=True), nullcontext()):
+    for mode in (pretend(), nullcontext()):
         try:
             with mode:
                 config = method.presets[size]
@@ -230,8 +231,23 @@ def record_method(name, size="paper"):
             continue
 
 
+@contextmanager
+def pretend():
+    """Inside, tensors have shapes and no values. What colorlib's functions remembered meanwhile is forgotten, for it has none either."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("colorlib")]
+    known = [one for module in modules for one in vars(module).values() if hasattr(one, "cache_info")]
+    before = [one.cache_info().misses for one in known]
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            yield
+    finally:
+        for one, misses in zip(known, before):
+            if one.cache_info().misses > misses:
+                one.cache_clear()
+
+
 def call_of(method):
-    """How a method paints from what `sample_batch` gives: one that looks at the frame before is shown one as it is, where it would be moved by optical flow."""
+    """How a method paints from what `sample_batch` gives. One that looks at the frame before is shown it as it is: to move it takes optical flow."""
     if not hasattr(method.papers, "colorize_next"):
         return method.papers.colorize
     return lambda model, batch: method.papers.paint(model, batch.get("L", batch.get("lines")), batch["frame before"])

@@ -1,15 +1,17 @@
 """Diagrams: the record against a real run, against the counts of the papers, and what a changed width does to it."""
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from colorlib import diagrams, grouping, tracing, zoo
+from colorlib import diagrams, grouping, lab, tracing, zoo
 
 LEARN = [name for name, method in zoo.METHODS.items() if method.learns]
 PAINT = {"koalarization": 6_574_050, "scgan": 57_130_752, "hscau": 31_039_066, "gray2color": 53_057_711, "tcvc": 10_774_595, "sshape": 13_394_307,
@@ -74,6 +76,13 @@ def test_the_record_counts_what_gets_a_gradient():
     assert [layer.parameters for layer in layers] == [0, 3 * 8 * 9 + 8 + 16, 8 * 8 * 9, 8 * 8 + 8, 0, 0]
 
 
+def test_nothing_fake_is_left_behind():
+    lab._ab_bins.cache_clear(), lab._linear_table.cache_clear()
+    tracing.record_method("cic", "smoke")
+    grey = np.full((8, 8, 3), 90, np.uint8)
+    assert lab.rgb_to_lab(grey).shape == (8, 8, 3) and type(lab.ab_bins(313)) is torch.Tensor
+
+
 def test_a_width_that_changes_changes_the_description(monkeypatch):
     method = zoo.get("koalarization")
     before = diagrams.describe("koalarization", "smoke")
@@ -123,7 +132,7 @@ def test_draws_a_figure_with_every_block(name, tmp_path, monkeypatch):
     arrows = [patch for patch in axes.patches if type(patch).__name__ == "FancyArrowPatch"]
     assert len(boxes) == len(rows) and len(arrows) == sum(len(row["reads"]) for row in rows)
     spans = [(box.get_x(), box.get_y(), box.get_x() + box.get_width(), box.get_y() + box.get_height()) for box in boxes]
-    assert all(a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1] for i, a in enumerate(spans) for b in spans[:i]), "boxes lie on each other"
+    assert all(a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1] for i, a in enumerate(spans) for b in spans[:i]), "boxes overlap"
     heights = {row["output"][1]: box.get_height() for row, box in zip(rows, boxes) if len(row["output"]) == 3}
     assert [heights[side] for side in sorted(heights)] == sorted(heights.values()) and len(set(heights.values())) == len(heights)
     plt.close(figure)
@@ -135,3 +144,11 @@ def test_arrows_that_skip_do_not_share_a_line():
     arrows, levels, lanes = [(0, 3), (1, 4), (2, 3), (0, 1)], [0, 1, 2, 3, 4], [0] * 5
     slots = diagrams.find_slots(arrows, levels, lanes)
     assert set(slots) == {(0, 0), (0, 1)} and len(set(slots.values())) == 2
+
+
+@pytest.mark.parametrize("name", ["tcvc", "dahl", "sshape"])
+def test_the_shipped_picture_is_the_network_of_today(name, tmp_path, monkeypatch):
+    shipped = Path(__file__).parents[1] / "figures" / f"09_{name}_architecture.png"
+    monkeypatch.setenv("COLORLIB_FIGURES", str(tmp_path))
+    old, new = (np.asarray(Image.open(path).convert("L")).astype(float) for path in (shipped, diagrams.save(name)))
+    assert old.shape == new.shape and (np.abs(old - new) > 64).mean() < 0.002, "run `python -m colorlib reproduce survey`"
