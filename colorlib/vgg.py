@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from colorlib import lab, train
+from colorlib import lab, results, train
 
 BLOCKS = (2, 2, 3, 3, 3)                                    # convolutions between two poolings
 LAYERS = {f"conv{block}_{i}": min(2 ** (block - 1), 8) for block, count in enumerate(BLOCKS, 1) for i in range(1, count + 1)}      # name: channels / width
@@ -129,6 +129,16 @@ class PretrainingStep:
         gray = gray ** torch.exp(0.3 * torch.randn(len(gray), 1, 1, 1, device=gray.device))
         logits = self.model(prepare(gray, self.channels))
         return {"loss": F.cross_entropy(logits, batch["label"], label_smoothing=0.1), "accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
+
+
+def begin(network, config, fabric, dataset, run=None, progress=None):
+    """Fill a `VGG16` as a paper's Config says: backbone "vgg16" from ImageNet's weights; "trained" by config.pretraining = (updates, peak rate) in squares of
+    config.pretraining_size px, twice as many at a time as config.batch_size. Raises what `load_imagenet` and `pretrain` raise."""
+    if config.backbone == "vgg16":
+        load_imagenet(network)
+    elif config.pretraining[0]:
+        pretrain(network, fabric, dataset, *config.pretraining, batch_size=2 * config.batch_size, side=config.pretraining_size, seed=config.seed, run=run,
+                 tag=results.config_hash(config), progress=progress)
 
 
 def pretrain(network, fabric, dataset, updates, rate, batch_size, side, seed=0, run=None, tag="", progress=None):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import lab, results, train, vgg
+from colorlib import lab, train, vgg
 from colorlib.blocks import at_any_size, one_cycle
 
 CHOICES = {"backbone": ("vgg16", "trained"), "blur": ("depthwise", "summed"), "gray": ("luma", "lightness")}
@@ -161,14 +161,10 @@ class Step:
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures, with labels for backbone="trained". Raises what `vgg.load_imagenet` and `vgg.pretrain` raise."""
+    """A `Step` for `config`; any colour pictures, with labels for backbone="trained". Raises what `vgg.begin` raises."""
     train.seed_everything(config.seed)
     model = ResidualEncoder(config)
-    if config.backbone == "vgg16":
-        vgg.load_imagenet(model.vgg)
-    elif config.pretraining[0]:
-        vgg.pretrain(model.vgg, fabric, dataset, *config.pretraining, batch_size=2 * config.batch_size, side=config.pretraining_size, seed=config.seed, run=run,
-                     tag=results.config_hash(config), progress=progress)
+    vgg.begin(model.vgg, config, fabric, dataset, run, progress)
     return Step(config, fabric, model, compile)
 
 
