@@ -46,7 +46,8 @@ def draw(name, size="paper"):
     figure = draw_rows(grouping.rows(layers), last, f"{zoo.get(name).paper}: {name}, {size} size")
     counts = ", ".join(f"{part} {count:,}" for part, count in zoo.count_parameters(name, size).items())
     text = f"{sum(layer.parameters for layer in layers):,} parameters run to paint. All networks: {counts}."
-    figure.text(0.012, 0.1 / figure.get_figheight(), textwrap.fill(text, int(figure.get_figwidth() / LETTER) - 4), va="bottom")
+    with plt.rc_context(figures.STYLE):
+        figure.text(0.012, 0.1 / figure.get_figheight(), textwrap.fill(text, int(figure.get_figwidth() / LETTER) - 4), va="bottom")
     return figure
 
 
