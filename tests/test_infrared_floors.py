@@ -120,7 +120,7 @@ def test_evaluate_keeps_the_truth_from_methods():
 def test_published_numbers_stay_apart():
     """No published system is called like a method or a row of ours, or `results.table` would put both into one line."""
     published = results.read_published("infrared")
-    ours = {name.lower() for name in (*zoo.METHODS, *results.TRIVIAL)}
+    ours = {name.lower() for name in (*(name for name, method in zoo.METHODS.items() if method.results == "infrared"), *results.TRIVIAL)}
     assert not {row["system"].lower() for row in published} & ours
     assert set(infrared_scores.OURS) <= {row["system"] for row in published} and set(infrared_scores.OURS.values()) <= set(zoo.METHODS)
     assert len([row for row in published if row["split"] in infrared_scores.SURVEY]) == 20
