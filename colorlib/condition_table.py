@@ -15,7 +15,6 @@ A hint tells true colours, so do captions and a reference that shows the picture
 import hashlib
 
 import numpy as np
-import torch
 
 from colorlib import data, experiments, leaderboard, results, train, zoo
 from colorlib.references import WithReferences
@@ -82,9 +81,7 @@ def measure_method(method, model, dataset, pool, grey, progress=None):
         plain |= {row: (first, pictures, {}) for row, pictures in kinds.items()}
     reference = grey if not plain else None
     for row, (variant, pictures, options) in (plain or {"": (first, dataset, {})}).items():
-        give = lambda samples: experiments.conditions_of(
-            method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], side,
-            captions=[one.get("caption", "") for one in samples], references=[one.get("reference") for one in samples], **options)
+        give = experiments.conditions_for(method, side, **options)
         (columns, psnr), = leaderboard.measure({row: on_device(variant)}, pictures, side, reference, progress, conditions=give).values()
         reference = psnr if reference is None else reference
         rows[row] = columns | {"against": "grey" if not plain else next(iter(plain)), "condition": next(iter(method.conditions), "none")}

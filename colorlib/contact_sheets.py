@@ -4,7 +4,6 @@ How bad a picture is: its PSNR less that of the same picture left grey (from inf
 easy. A network that invents colours shows it here first.
 """
 import numpy as np
-import torch
 
 from colorlib import experiments, figures, images, lab, metrics, reproduction, train, zoo
 
@@ -24,18 +23,15 @@ def paint_all(method, model, spec="scenes", limit=SEARCHED, progress=None):
     working_size = zoo.working_size(model.config)
     dataset = experiments.open_test(method, spec, working_size if experiments.is_scenes(spec) else SIDE, limit)
     place, paint, painted = next(model.parameters()).device, next(iter(method.papers.variants(model).values())), []
-    conditions = lambda samples: experiments.conditions_of(
-        method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], working_size,
-        captions=[one.get("caption", "") for one in samples], references=[one.get("reference") for one in samples])
+    conditions = experiments.conditions_for(method, working_size)
 
     def keep(row, pred, true):
         painted.extend(zip(pred, true))
         return {}
     experiments.evaluate({method.name: lambda batch: paint(experiments.to_device(batch, place))}, dataset, working_size, progress=progress,
                          conditions=conditions, sees=method.sees, score=keep)
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()           # that of `evaluate`
     rows = []
-    for i, (pred, true) in zip(order, painted):
+    for i, (pred, true) in zip(experiments.shuffled(len(dataset)).tolist(), painted):
         given = dataset[i]["nir"][0].numpy() if method.sees == "infrared" else left_grey(true)
         plain = np.repeat(given[..., None], 3, -1) if given.ndim == 2 else given
         gain = float(metrics.psnr(pred, true) - metrics.psnr(plain, true.permute(1, 2, 0).numpy()))

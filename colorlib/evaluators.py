@@ -231,9 +231,7 @@ def measure_method(name, protocol, size=None, spec=None, weights=None, model=Non
     known = {row["method"]: row for row in results.latest(protocol, **shared) if row["method"] in results.TRIVIAL}
     place, paint = next(model.parameters()).device, next(iter(method.papers.variants(model).values()))
     colorizers = ({} if "grey" in known else experiments.trivial_colorizers(spec, side)) | {name: lambda batch: paint(experiments.to_device(batch, place))}
-    conditions = lambda samples: experiments.conditions_of(
-        method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], working_size,
-        captions=[one.get("caption", "") for one in samples], references=[one.get("reference") for one in samples])
+    conditions = experiments.conditions_for(method, working_size)
     tallies = {row: Tally(protocol) for row in colorizers}
 
     def score(row, pred, true):

@@ -171,6 +171,17 @@ def conditions_of(method, true, ids, side, protocol="dense05", amount=0.005, cap
     return {"hint_ab": hint_ab, "hint_mask": hint_mask}
 
 
+def shuffled(count):
+    """The order `evaluate` takes `count` test pictures in, always the same, so that a batch mixes classes: a permutation `(count,)`."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))
+
+
+def conditions_for(method, side, **options):
+    """A function of a list of samples -> what a test gives a method beside L, see `conditions_of`, which takes the options; for `evaluate`."""
+    return lambda samples: conditions_of(method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], side,
+                                         captions=[one.get("caption", "") for one in samples], references=[one.get("reference") for one in samples], **options)
+
+
 def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, conditions=lambda samples: {}, sees="grey", floors=None, score=None):
     """Score {row name: function of {"L": (N, 1, h, w), ...} -> ab (N, 2, h', w')} on square colour pictures of one size.
 
@@ -184,7 +195,7 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
     """
     floors = floors or {}
     scores = {name: [] for name in (*floors, *colorizers)}
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).split(batch_size)
+    order = shuffled(len(dataset)).split(batch_size)
     with_lpips = learned_metrics.lpips_available()
     score = score or (lambda row, pred, true: metrics.evaluate_pictures(pred, true) | ({"lpips": learned_metrics.lpips(pred, true)} if with_lpips else {})
                       | (infrared_scores.score_pictures(pred, true) if sees == "infrared" else {}))
@@ -239,9 +250,7 @@ def evaluate_method(name, size=None, spec=None, weights=None, model=None, limit=
     colorizers, floors = ({}, trivial) if is_infrared else (trivial, {})
     for variant, colorizer in method.papers.variants(model).items():
         colorizers[variant] = lambda batch, colorizer=colorizer: colorizer(to_device(batch, place))
-    conditions = lambda samples: conditions_of(method, torch.stack([one["rgb"] for one in samples]), [one["id"] for one in samples], working_size,
-                                               captions=[one.get("caption", "") for one in samples],
-                                               references=[one.get("reference") for one in samples])
+    conditions = conditions_for(method, working_size)
     scores = evaluate(colorizers, dataset, working_size, progress=progress, sees=method.sees, conditions=conditions, floors=floors)
     if "reference" in method.conditions:
         scores |= {} if first in known else {"truth": score_truth(dataset)}
