@@ -54,7 +54,7 @@ VARIANTS = {
     "fcnn": {"paper": replace(PAPER, fusion="none"), "class": replace(CLASS, fusion="none"), "smoke": replace(SMOKE, fusion="none")},
     "concat": {"paper": replace(PAPER, fusion="concat"), "class": replace(CLASS, fusion="concat"), "smoke": replace(SMOKE, fusion="concat")},
     "film": {"paper": PAPER, "class": CLASS, "smoke": SMOKE},
-    "film_released": {"paper": RELEASED, "class": replace(CLASS, **SMALL_RESNET), "smoke": replace(SMOKE, **SMALL_RESNET)},
+    "film_released": {"paper": RELEASED, "class": replace(CLASS, **SMALL_RESNET, steps=3_000), "smoke": replace(SMOKE, **SMALL_RESNET)},
 }
 
 TRAINING_ABLATIONS = {                      # of the method film, see `ablations.py`

@@ -50,6 +50,7 @@ CLASS = replace(PAPER, width=16, one_cycle=2e-3, batch_size=8, steps=4_000, imag
 SMOKE = replace(PAPER, width=8, one_cycle=4e-3, batch_size=8, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"sshape": PRESETS, "sshape_refiner": {size: replace(config, edge="refiner") for size, config in PRESETS.items()}}
+VARIANTS["sshape_refiner"]["class"] = replace(VARIANTS["sshape_refiner"]["class"], width=12, steps=3_000)
 TRAINING_ABLATIONS = {"EdgeNet on the difference": {}, "ColorNet alone": {"edge": "none"}, "EdgeNet as refiner": {"edge": "refiner"},
                       "gradient loss": {"edge": "gradient"}, "no skips": {"skips": False}}
 
