@@ -1,4 +1,4 @@
-"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, misregister, leak, leaderboard, conditions, sheet, reproduce, data, bench, list}: what the
+"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, tune, misregister, leak, leaderboard, conditions, sheet, reproduce, data, bench, list}: what the
 notebooks call."""
 import argparse
 import ast
@@ -48,6 +48,7 @@ def parse(arguments=None):
     p.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else int(text), help="how many, for data parallel training")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
     p.add_argument("--compile", action="store_true", help="torch.compile the networks")
+    p.add_argument("--split", default="train", choices=("train", "fit"), help="fit: leave out the twentieth of the training photographs that `tune` measures on")
     p.add_argument("--misregister", metavar="KIND[:AMOUNT]",
                    help="move infrared pairs against each other: shift:4, affine, homography:8, elastic:4 or shuffled; for methods that see infrared")
     add_settings(p)
@@ -86,6 +87,20 @@ def parse(arguments=None):
     add_settings(p)
     p.add_argument("--rows", nargs="+", help="only these rows (default: all the paper's file lists)")
     p.add_argument("--data", default="scenes", help="as for train (default scenes, whose objects are known exactly)")
+    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+
+    p = commands.add_parser("tune", help="compare recipes, or ways to paint with trained weights, on held-out training photographs")
+    p.add_argument("method")
+    add_size(p)
+    p.add_argument("--rows", nargs="+", help="only these rows (default: all the paper's file lists)")
+    p.add_argument("--seeds", type=int, default=1)
+    p.add_argument("--steps", type=int, help="updates of each training (default: the preset's)")
+    p.add_argument("--weights", help="compare ways to paint with these weights, and write the best into their JSON file")
+    p.add_argument("--least-colour", type=float, default=0.0, metavar="SHARE", help="with --weights: how colourful the chosen one must be, as a share of the truth (default 0)")
+    p.add_argument("--data", help="as for train (default Imagenette)")
+    p.add_argument("--limit", type=int, help="held-out photographs to measure on (default 200)")
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
@@ -191,7 +206,7 @@ def main(arguments=None):
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
         return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
-                "ablate": run_ablate, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
+                "ablate": run_ablate, "tune": run_tune, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
                 "sheet": run_sheet, "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
@@ -257,7 +272,7 @@ def run_train(options):
     from colorlib import experiments
     path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
                                     options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save,
-                                    changes=read_changes(options.method, options.size, options.set), misregister=options.misregister)
+                                    changes=read_changes(options.method, options.size, options.set), misregister=options.misregister, split=options.split)
     if path is not None:
         print(path)
 
@@ -346,6 +361,16 @@ def run_ablate(options):
                               spec=options.data):
         print(line, flush=True)
     print(ablations.table(options.method, options.size, options.data))
+
+
+def run_tune(options):
+    from colorlib import train, tuning
+    shared = {"size": options.size or train.size(), "rows": options.rows, "spec": options.data, "device": options.device, "limit": options.limit or tuning.PICTURES}
+    lines = (tuning.choose(options.method, options.weights, least=options.least_colour, **shared) if options.weights else
+             tuning.compare(options.method, steps=options.steps, seeds=options.seeds, folder=options.run, precision=options.precision, **shared))
+    for line in lines:
+        print(line, flush=True)
+    print(tuning.table(options.method))
 
 
 def run_misregister(options):

@@ -23,6 +23,7 @@ CLIP_TABLE = "video"                                        # results file and t
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
 INFRARED_TEST_SIZE = TEST_SIZE | {"class": 256, "paper": 256}      # that of the VCIP 2020 challenge
 CLIP_TEST_SIZE = {"smoke": 64, "class": 128, "paper": 256}         # of frames; the last is TCVC's
+TUNING = 0.05                                               # share of the training split that recipes are compared on, see `tuning.py`
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
 
@@ -36,12 +37,16 @@ def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", cap
     or several with + between.
 
     Photos become squares of `side` pixels, decoded once into the cache. split: "train" or "val" (of infrared pairs also "legacy", see `data.open_pairs`);
-    scenes of the two never share a seed.
+    scenes of the two never share a seed; or "fit" and "tuning", two parts of "train", cut by hash.
     limit: at most that many samples, of each. sees="infrared": the folder holds infrared pairs, see `data.open_pairs`. captions: samples hold captions that
     name a colour, see `data.open_captioned`. Raises FileNotFoundError or ValueError with what to do.
     """
     if "+" in str(spec) and not Path(spec).exists():
         return data.join([open_dataset(part, side, split, limit, seed, sees, captions) for part in str(spec).split("+")])
+    if split in ("fit", "tuning"):
+        whole = open_dataset(spec, side, "train", None, seed, sees, captions)
+        fit, tuning = data.split_ids(dataset_ids(whole), TUNING)
+        return data.choose(whole, {"fit": fit, "tuning": tuning}[split], limit)
     if is_scenes(spec):
         count = str(spec).partition(":")[2] or "2000"
         if not count.isdecimal() or int(count) < 1:
@@ -69,11 +74,11 @@ def data_name(spec):
 
 
 def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=None, device="auto", devices="auto", precision=None, compile=False,
-                 workers=0, seed=None, progress=None, save=None, changes=None, misregister=None):
+                 workers=0, seed=None, progress=None, save=None, changes=None, misregister=None, split="train"):
     """Train a method and save its weights; returns the weights file's path (None in the helping processes of a parallel run).
 
     size: smoke, class or paper (default: COLORLIB_SIZE). spec: see `open_dataset` (default: scenes at smoke size, Imagenette otherwise). changes: {field
-    of the paper's Config: value}, for ablations. misregister: how the infrared pairs trained on are moved against each other, such as "shift:4", see
+    of the paper's Config: value}, for ablations. split: "train", or "fit", its part that leaves "tuning" unseen. misregister: how the infrared pairs trained on are moved against each other, such as "shift:4", see
     `data.Misregistered`.
     run: folder for log and checkpoints (default `runs/<name>-<size>`); an interrupted run goes on from there. save: where the weights go (default: into run).
     Raises ValueError for misregister with a method that does not see infrared.
@@ -87,7 +92,7 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
     config = replace(method.presets[size], **changes)
     spec = spec or default_data(method, size)
-    dataset = open_training(method, config, spec)
+    dataset = open_training(method, config, spec, split)
     if hasattr(paper, "prepare_data"):
         dataset = paper.prepare_data(dataset, config)
     if moved:
@@ -101,7 +106,7 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
                     tag=" ".join(filter(None, (results.config_hash(config), misregister))), workers=workers, progress=progress)
     path = Path(save or run / f"{name}-{size}.safetensors")
     if fabric.is_global_zero:
-        info = {"size": size, "data": data_name(spec), "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
+        info = {"size": size, "data": data_name(spec), "split": split, "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
                 "batch": config.batch_size, "seed": config.seed, "minutes": round(train.minutes(run), 1),
                 "notes": getattr(step, "notes", ""), "config_hash": results.config_hash(config)} | ({"misregister": misregister} if moved else {}) | results.provenance() | {"log": thin(log)}
         zoo.save_weights(step.result(), name, path, info)
@@ -109,12 +114,12 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     return path if fabric.is_global_zero else None
 
 
-def open_training(method, config, spec):
-    """What a method is trained on with a Config, before its paper prepares it."""
+def open_training(method, config, spec, split="train"):
+    """What a method is trained on with a Config, before its paper prepares it. split: "train" or, of single pictures, "fit"."""
     side = config.image_size if is_scenes(spec) else getattr(config, "working_size", round(ZOOM * config.image_size))
     if reads_clips(method):
         return data.open_clips(spec, side, method.papers.FRAMES)
-    return open_dataset(spec, side, sees=method.sees, captions=reads_captions(method))
+    return open_dataset(spec, side, split, sees=method.sees, captions=reads_captions(method))
 
 
 def reads_captions(method):

@@ -118,6 +118,7 @@ METHODS = {method.name: method for method in (
     Method("unit", "Liu et al. 2017, UNIT (arXiv 1703.00848), from infrared", "unit", INFRARED, (), VCIP, "infrared", "infrared"),
     Method("tcvc", "Thasarathan et al. 2019, Automatic Temporally Coherent Video Colorization (arXiv 1904.09527)", "tcvc", VIDEO, data_licence=CLIPS, table="video"),
     Method("tcvc_lines", "TCVC, colour from line art", "tcvc", VIDEO, data_licence=CLIPS, table="video", sees="lines"),
+    Method("photonet", "colorlib's own automatic network: what the chapters found, put together", "photonet", SURVEY, (), IMAGENETTE, "automatic"),
     Method("iizuka", "Iizuka et al. 2016, Let there be Color!", "iizuka", SURVEY, (), IMAGENETTE, "automatic", optional=("reference",)),
     Method("larsson", "Larsson et al. 2016, Learning Representations for Automatic Colorization (arXiv 1603.06668)", "larsson", SURVEY, (), IMAGENETTE, "automatic",
            optional=("reference",)),

@@ -1,0 +1,208 @@
+"""PhotoNet: colorlib's own automatic network (ours; not a published system): what the chapters found, put together for a small computer.
+
+From Zhang et al. 2016, the answer is a distribution over 313 colours, so that how vivid to paint is chosen after training. From Larsson et al. 2016, it is read at
+random places from all layers at once, so that an update pays for no decoder. From Iizuka et al. 2016 and Deep Koalarization, every place is told what the whole
+picture shows, and where the data have labels that vector learns to name them. Ours: a residual encoder (He et al. 2016), pictures shown larger and smaller,
+lighter and darker, small ones first; averaged weights; and the mean of what it sees in the picture and in its mirror image.
+
+The colours painted are the annealed mean of the distribution, made stronger where it is sure (`koalarization.enliven`); temperature, gain and knee were chosen on
+photographs that no training saw (`python -m colorlib tune photonet`).
+"""
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from colorlib import lab, train
+from colorlib.papers import cic
+from colorlib.papers.koalarization import Residual, enliven
+from colorlib.papers.larsson import sample
+
+
+@dataclass(frozen=True)
+class Config:
+    """One size of network serves all; `paper` only trains longer, as there is no paper."""
+    channels: tuple = (32, 64, 128, 256, 384)       # of the maps at 1/2, 1/4, ... of the size
+    blocks: int = 2                                 # residual blocks a map
+    hidden: int = 384
+    bins: int = 313                                 # of `lab.ab_bins`
+    neighbors: int = 5                              # bins that share a true colour
+    sigma: float = 5.0                              # CIE units, how they share it
+    places: int = 128                               # of each picture in an update
+    classes: int = 1000
+    class_weight: float = 0.1                       # of the loss that names what is shown; 0: labels are not looked at
+    uniform: float = 0.5                            # share of the uniform distribution in the weights of rare colours
+    alpha: float = 0.0                              # exponent of these weights; 0: all colours alike, 1: as Zhang et al.
+    zoom: float = 0.6                               # smallest part of a picture's side that is shown
+    contrast: float = 0.2                           # standard deviation of the log of a random gamma on L
+    small: tuple = (0.6, 0.75)                      # (share of the updates, part of the size) that comes first
+    learning_rate: float = 4e-3                     # AdamW, one cycle
+    weight_decay: float = 0.05
+    average_decay: float = 0.999                    # of the running average of the weights
+    batch_size: int = 64
+    steps: int = 200_000
+    image_size: int = 192
+    stride: int = 2                                 # px between the places that are painted
+    mirror: bool = True                             # whether the mirror image is asked, too
+    temperature: float = 1.0                        # of the annealed mean
+    chroma_gain: float = 1.0
+    chroma_knee: float = 0.0                        # CIE units
+    seed: int = 0
+
+
+PAPER = Config()
+SMALL = replace(PAPER, classes=10, hidden=256, batch_size=32)
+PRESETS = {"paper": PAPER,
+           "class": replace(SMALL, channels=(24, 40, 80, 160, 224), steps=6_000, image_size=128),
+           "smoke": replace(SMALL, channels=(8, 16, 24, 32, 48), blocks=1, hidden=64, batch_size=8, steps=150, image_size=64, learning_rate=8e-3, average_decay=0.97)}
+RECIPES = {      # what was tried with shorter trainings, see `tuning.py`
+    "as it is": {}, "labels not looked at": {"class_weight": 0.0}, "labels weigh five times": {"class_weight": 0.5}, "one scale": {"zoom": 1.0},
+    "contrast left alone": {"contrast": 0.0}, "full size from the start": {"small": (0.0, 1.0)}, "rare colours weigh more": {"alpha": 0.5},
+    "last weights, not averaged": {"average_decay": 0.0}, "half the rate": {"learning_rate": 2e-3}}
+DECODINGS = {"as it is": {}, "mirror image not asked": {"mirror": False}} | {
+    f"temperature {t}, gain {g}, knee {k}": {"temperature": t, "chroma_gain": g, "chroma_knee": k}
+    for t in (1.0, 0.7, 0.5, 0.38) for g, k in ((1.0, 0.0), (1.15, 0.0), (1.3, 0.0), (1.0, 8.0), (1.15, 8.0), (1.3, 8.0), (1.5, 8.0))}
+
+
+# ---------------------------------------------------------------- the network
+
+class PhotoNet(nn.Module):
+    """L `(N, 1, H, W)` in [0, 100] and places `(N, P, 2)`, row and column in px -> logits of the colours there `(N, P, bins)` and of the classes `(N, classes)`."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, widths = config, (config.channels[0], *config.channels)
+        self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(),
+                                  nn.Conv2d(widths[0], widths[1], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[1]), nn.ReLU())
+        self.stages = nn.ModuleList(nn.Sequential(*(Residual(widths[level if i == 0 else level + 1], widths[level + 1], 1 if i else 2) for i in range(config.blocks)))
+                                    for level in range(1, len(config.channels)))
+        self.to_hidden = nn.Linear(1 + sum(config.channels) + config.channels[-1], config.hidden)
+        self.to_second = nn.Linear(config.hidden, config.hidden)
+        self.to_bins = nn.Linear(config.hidden, config.bins)
+        self.to_classes = nn.Linear(config.channels[-1], config.classes)
+        self.register_buffer("class_weights", torch.ones(config.bins))          # of the colours, by which it was trained
+
+    def forward(self, L, places):
+        x = lab.scale_L(L)
+        maps, scale = [sample(x, places, 1)], 2
+        x = self.stem(x)
+        maps.append(sample(x.float(), places, scale))
+        for stage in self.stages:
+            x, scale = stage(x), 2 * scale
+            maps.append(sample(x.float(), places, scale))                                               # (N, P, C)
+        whole = x.mean((2, 3))                                                                          # (N, C)
+        column = torch.cat([*maps, whole[:, None].expand(-1, places.shape[1], -1).to(maps[0])], 2)
+        hidden = F.relu(self.to_hidden(column))
+        hidden = hidden + F.relu(self.to_second(hidden))
+        return self.to_bins(hidden).float(), self.to_classes(whole).float()
+
+
+# ---------------------------------------------------------------- training
+
+class Step:
+    """One update, at random places. prior: `cic.measure_prior` of the training set, which matters where rare colours weigh more."""
+
+    def __init__(self, config, fabric, prior=None, compile=False):
+        self.config, self.fabric = config, fabric
+        train.seed_everything(config.seed)
+        model = PhotoNet(config)
+        if config.alpha:
+            model.class_weights.copy_(lab.rebalancing_weights(prior, config.uniform, config.alpha))
+        self.centres = lab.ab_bins(config.bins).to(fabric.device)
+        optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15)
+        self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
+        self.average = train.moving_average(model, config.average_decay)
+
+    def __call__(self, batch):
+        found = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch)
+        self.schedule.step()
+        self.average.update_parameters(self.model.module)
+        return found
+
+    def losses(self, batch):
+        config, done = self.config, self.schedule.last_epoch / self.config.steps
+        L, ab = lab.rgb_to_lab(zoom_in(batch["rgb"].float() / 255, config.zoom, config.small[1] if done < config.small[0] else 1.0)).split([1, 2], 1)
+        places = (torch.rand(len(L), config.places, 2, device=L.device) * L.new_tensor(L.shape[-2:])).floor()
+        colors, classes = self.model(random_gamma(L, config.contrast), places)
+        target = lab.soft_encode(sample(ab, places, 1).transpose(1, 2)[..., None], self.centres, config.neighbors, config.sigma)[..., 0].transpose(1, 2)
+        weight = (target * self.model.module.class_weights).sum(2)                                      # (N, P)
+        found = {"color": (-(target * colors.log_softmax(2)).sum(2) * weight).mean()}
+        if config.class_weight and "label" in batch:
+            found["class"] = F.cross_entropy(classes, batch["label"], label_smoothing=0.1)
+        return {"loss": found["color"] + config.class_weight * found.get("class", 0.0)} | found
+
+    def result(self):
+        """The trained network, weights averaged."""
+        return self.average.module.eval()
+
+
+def zoom_in(rgb, least, scale):
+    """A random square of `least` to 1 of the side of pictures `(N, 3, S, S)`, the same of all, brought to `scale` times S, a multiple of 32."""
+    side = rgb.shape[-1]
+    part = round(side * (least + (1 - least) * float(torch.rand(()))))
+    top, left = (int(torch.randint(side - part + 1, ())) for _ in range(2))
+    target = max(32, round(scale * side / 32) * 32)
+    return F.interpolate(rgb[..., top:top + part, left:left + part], (target, target), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def random_gamma(L, deviation):
+    """L `(N, 1, H, W)` in [0, 100] with a random exponent, log-normal, a picture."""
+    return 100 * (L / 100).clamp(1e-4, 1) ** torch.exp(deviation * torch.randn(len(L), 1, 1, 1, device=L.device)) if deviation else L
+
+
+def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
+    """A `Step` for `config`; any colour pictures, with labels or without. Raises ValueError when there are more classes than the config has room for."""
+    if config.class_weight and "label" in dataset[0] and (most := max(int(dataset[i]["label"]) for i in range(len(dataset)))) >= config.classes:
+        raise ValueError(f"The data set has {most + 1} classes, the config room for {config.classes}: set classes={most + 1}, or class_weight=0.")
+    return Step(config, fabric, cic.measure_prior(dataset, config_of_labels(config)) if config.alpha else None, compile)
+
+
+def config_of_labels(config):
+    """What `cic.measure_prior` needs to know."""
+    return cic.Config(bins=config.bins, neighbors=config.neighbors, sigma=config.sigma)
+
+
+# ---------------------------------------------------------------- use
+
+def build(config, pretrained=True):
+    """An untrained `PhotoNet`."""
+    return PhotoNet(config)
+
+
+@torch.no_grad()
+def predict(model, L):
+    """L `(N, 1, H, W)` in [0, 100], of any size -> probabilities of the colours `(N, bins, h, w)`, every `stride` px; of the mirror image, too, if the config says
+    so, whose mean with the picture's is then given."""
+    height, width, stride = *L.shape[-2:], model.config.stride
+    padded = F.pad(L, (0, -width % stride, 0, -height % stride), mode="replicate")
+    rows, columns = (torch.arange(0, side, stride, device=L.device) for side in padded.shape[-2:])
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).flatten(0, 1).add((stride - 1) / 2).expand(len(L), -1, -1).to(L)
+    answer = lambda x: model.eval()(x, places)[0].softmax(-1).view(len(L), len(rows), len(columns), -1).permute(0, 3, 1, 2)
+    return (answer(padded) + answer(padded.flip(-1)).flip(-1)) / 2 if model.config.mirror else answer(padded)
+
+
+@torch.no_grad()
+def colorize(model, batch):
+    """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1."""
+    return decode(predict(model, batch["L"]), model.config, batch["L"].shape[-2:])
+
+
+def decode(shares, config, size):
+    """Probabilities `(N, bins, h, w)` every `stride` px -> ab `(N, 2, *size)` in CIE units."""
+    ab = lab.annealed_mean(shares.clamp_min(1e-12).log(), lab.ab_bins(config.bins), config.temperature)
+    ab = F.interpolate(ab, scale_factor=config.stride, mode="bilinear")[..., :size[0], :size[1]]
+    return enliven(ab, config.chroma_gain, config.chroma_knee)
+
+
+def variants(model):
+    """What the results table compares: {row name: function of a batch -> ab}."""
+    plain = replace(model.config, temperature=1.0, chroma_gain=1.0, chroma_knee=0.0)
+    return {"": lambda batch: colorize(model, batch), "plain mean": lambda batch: decode(predict(model, batch["L"]), plain, batch["L"].shape[-2:])}
+
+
+def networks(config):
+    """The parts a parameter table lists."""
+    net = PhotoNet(config)
+    return {"encoder": nn.ModuleList([net.stem, net.stages]), "from all layers to colours": nn.ModuleList([net.to_hidden, net.to_second, net.to_bins]), "classes": net.to_classes}

@@ -1,0 +1,85 @@
+"""How the class recipes were chosen: one change at a time, compared on photographs that belong to the training set and that these trainings did not see.
+
+The training split of a data set is cut by hash into "fit", nineteen twentieths, and "tuning"; the test split takes no part. A paper's file lists the changes that need
+a training in `RECIPES`, those of painting alone in `DECODINGS`. Rows go to `data/results/ablations.csv`.
+"""
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from colorlib import experiments, metrics, results, train, zoo
+from colorlib.files import write_atomic
+
+TABLE = "ablations"
+PICTURES, SIDE = 200, 128       # measured on
+HEADINGS = {"psnr": ("PSNR", 2), "gain": ("over grey, dB", 2), "de2000": ("ΔE2000", 2), "colorfulness_ratio": ("colourfulness ratio", 2)}
+
+
+def compare(name, size="class", rows=None, steps=None, seeds=1, spec=None, folder="runs", device="auto", precision=None, progress=None, limit=PICTURES):
+    """Train every row of a paper's `RECIPES` on "fit" and measure it on "tuning"; yield a line about each. An interrupted training goes on.
+
+    rows: only these; steps: updates, fewer than the preset's as a rule. Raises ValueError for a method without recipes or an unknown row.
+    """
+    method = zoo.get(name)
+    known, spec = listed(method, "RECIPES", rows), spec or experiments.default_data(zoo.get(name), size)
+    for row in rows or known:
+        for seed in range(seeds):
+            run = Path(folder) / f"{name}-{size}-{row.replace(' ', '_').replace(',', '')}-{seed}"
+            changes = known[row] | ({"steps": steps} if steps else {})
+            weights = experiments.train_method(name, size, spec, run, seed=seed, device=device, precision=precision, changes=changes, progress=progress, split="fit")
+            if weights is not None:      # not in a helping process of a parallel run
+                yield write(method, row, size, spec, zoo.load(name, weights, size, device), weights, limit)
+
+
+def choose(name, weights, size="class", spec=None, least=0.0, rows=None, device="auto", limit=PICTURES):
+    """Measure every row of a paper's `DECODINGS` on "tuning" with given weights, which should have been trained on "fit"; yield a line about each. Then write the one
+    of the highest PSNR, among those at least `least` as colourful as the truth, into the weights' JSON file; where none is, the most colourful one."""
+    method = zoo.get(name)
+    known, spec = listed(method, "DECODINGS", rows), spec or experiments.default_data(zoo.get(name), size)
+    model, found = zoo.load(name, weights, size, device), {}
+    config = model.config
+    try:
+        for row in rows or known:
+            model.config = replace(config, **known[row])
+            yield write(method, row, size, spec, model, weights, limit, found)
+    finally:
+        model.config = config      # `zoo.load` keeps models
+    lively = [row for row in found if found[row]["colorfulness_ratio"] >= least]
+    best = max(lively, key=lambda row: found[row]["psnr"]) if lively else max(found, key=lambda row: found[row]["colorfulness_ratio"])
+    sidecar = zoo.read_sidecar(weights)
+    sidecar["config"] |= known[best]
+    sidecar["decoding"] = f"{best}: the best PSNR on {limit} held-out training photographs, at least {least:.0%} as colourful as the truth"
+    write_atomic(Path(weights).with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
+    yield f"chosen: {best}"
+
+
+def listed(method, attribute, rows):
+    """What a paper's file lists. Raises ValueError when it lists nothing, or not these rows."""
+    known = getattr(method.papers, attribute, {})
+    if not known or set(rows or ()) - set(known):
+        have = [name for name, other in zoo.METHODS.items() if hasattr(other.papers, attribute)]
+        raise ValueError(f"{method.name} has {'none of ' + attribute + '; methods that do: ' + ', '.join(have) if not known else 'these rows: ' + '; '.join(known)}.")
+    return known
+
+
+def write(method, row, size, spec, model, weights, limit, found=None):
+    """Measure one row, append it to the table, keep it in `found`, and say it in a line."""
+    dataset = experiments.open_dataset(spec, SIDE, "tuning", limit)
+    conditions, working = experiments.conditions_for(method, zoo.working_size(model.config)), zoo.working_size(model.config)
+    place, grey = next(model.parameters()).device, experiments.trivial_colorizers(spec, SIDE)["grey"]
+    paint = lambda batch: method.papers.colorize(model, experiments.to_device(batch, place))
+    scores = experiments.evaluate({"grey": grey, "": paint}, dataset, working, progress=False, conditions=conditions)
+    summary = metrics.summarize(scores[""]) | {"gain": float((scores[""]["psnr"] - scores["grey"]["psnr"]).mean())}
+    results.append(TABLE, {"method": method.name, "variant": row, **experiments.columns_of_test(size, spec, dataset, "tuning"), **experiments.columns_of_training(model, weights)} | summary)
+    if found is not None:
+        found[row] = summary
+    return f"{method.name}: {row}: " + ", ".join(f"{heading} {summary[key]:.{digits}f}" for key, (heading, digits) in HEADINGS.items())
+
+
+def table(name):
+    """The latest rows of a method in `data/results/ablations.csv`, the best PSNR first, Markdown."""
+    rows = {(row["variant"], row["steps"], row["seed"], row["size"]): row for row in results.read(TABLE) if row["method"] == name}
+    lines = [["changed", "updates", "seed", *(heading for heading, _ in HEADINGS.values())]]
+    for row in sorted(rows.values(), key=lambda row: -row["psnr"]):
+        lines.append([row["variant"], f"{row['steps']:,}", str(row["seed"]), *(results.cell(row[key], digits) for key, (_, digits) in HEADINGS.items())])
+    return results.markdown(lines)
