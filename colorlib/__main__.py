@@ -1,4 +1,4 @@
-"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, tune, misregister, leak, leaderboard, conditions, sheet, reproduce, data, bench, list}: what the
+"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, tune, sources, misregister, leak, leaderboard, conditions, sheet, reproduce, data, bench, list}: what the
 notebooks call."""
 import argparse
 import ast
@@ -21,7 +21,7 @@ def parse(arguments=None):
     p = commands.add_parser("colorize", help="colour pictures and clips, or every one in a folder")
     p.add_argument("pictures", nargs="+", metavar="file", help="pictures, clips (MP4, MOV, MKV, WebM, AVI, moving GIF) or folders of them")
     p.add_argument("-o", "--output", help="output file (one input) or folder; default: NAME_colorized beside each input")
-    p.add_argument("--method", default="koalarization", help="see `python -m colorlib list`")
+    p.add_argument("--method", default="best", help="see `python -m colorlib list` (default: the best automatic one, or the best for the condition given)")
     p.add_argument("--hints", help="JSON file with colour hints, for methods that take them")
     p.add_argument("--caption", help="a sentence with colour words, for methods that take one")
     p.add_argument("--reference", help="a colour picture to borrow from, for methods that take one")
@@ -104,6 +104,13 @@ def parse(arguments=None):
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+
+    p = commands.add_parser("sources", help="measure methods on all photographs of folders that they were not trained on, each folder on its own")
+    p.add_argument("folders", nargs="+")
+    p.add_argument("--methods", nargs="+", help="default: all with weights that are automatic or take hints")
+    add_size(p)
+    p.add_argument("--limit", type=int, help="at most so many photographs of each folder")
+    p.add_argument("--device", default="auto")
 
     p = commands.add_parser("misregister", help="train on infrared pairs moved against each other, several seeds each, and test on registered ones")
     p.add_argument("methods", nargs="*", help="default: U-Net, pix2pix, CycleGAN and the asymmetric cycle GAN")
@@ -206,7 +213,7 @@ def main(arguments=None):
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
         return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
-                "ablate": run_ablate, "tune": run_tune, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
+                "ablate": run_ablate, "tune": run_tune, "sources": run_sources, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
                 "sheet": run_sheet, "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
@@ -237,10 +244,11 @@ def run_colorize(options):
     if into_folder:
         output.mkdir(parents=True, exist_ok=True)
     conditions = {name: getattr(options, name) for name in zoo.CONDITIONS}
-    zoo.check_conditions(zoo.get(options.method), **conditions)
+    method = zoo.choose(options.method, weights=options.weights, **conditions)
+    zoo.check_conditions(method, **conditions)
     if options.reference is not None:
         conditions["reference"] = images.open_image(options.reference)      # once, however many pictures there are
-    model, failed = zoo.load(options.method, options.weights, device=options.device), 0
+    model, failed = zoo.load(method.name, options.weights, device=options.device), 0
     how = {"model": model, "working_size": options.working_size, "merge": options.merge}
     for source, is_clip in sources:
         name = (video_writing if is_clip else images).colorized_name(source)
@@ -249,10 +257,10 @@ def run_colorize(options):
             if target.resolve() == source.resolve():
                 raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
             if is_clip:
-                video.colorize_video(source, target, options.method, smooth=options.smooth, cuts=options.cuts, **how, **conditions,
+                video.colorize_video(source, target, method.name, smooth=options.smooth, cuts=options.cuts, **how, **conditions,
                                      rate=options.frames if source.is_dir() else None, allow_truncated=options.allow_truncated)
             else:
-                picture = zoo.colorize(source, options.method, **how, **conditions)
+                picture = zoo.colorize(source, method.name, **how, **conditions)
                 images.save_image(target, picture.rgb, like=picture)
             print(target)
         except (ValueError, OSError, MemoryError) as error:
@@ -371,6 +379,16 @@ def run_tune(options):
     for line in lines:
         print(line, flush=True)
     print(tuning.table(options.method))
+
+
+def run_sources(options):
+    from colorlib import other_sources, train, zoo
+    size = options.size or train.size()
+    for name in options.methods or [name for name in zoo.METHODS if other_sources.can_be_measured(name, size)]:
+        for folder in options.folders:
+            found = other_sources.measure(name, folder, size, limit=options.limit, device=options.device)
+            print(f"{name} on {found['n']} photographs of {folder}: {found['gain']:+.2f} dB over grey, {found['colorfulness_ratio']:.2f} as colourful as the truth", flush=True)
+    print(other_sources.table(size))
 
 
 def run_misregister(options):

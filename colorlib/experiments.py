@@ -37,7 +37,7 @@ def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", cap
     or several with + between.
 
     Photos become squares of `side` pixels, decoded once into the cache. split: "train" or "val" (of infrared pairs also "legacy", see `data.open_pairs`);
-    scenes of the two never share a seed; or "fit" and "tuning", two parts of "train", cut by hash.
+    scenes of the two never share a seed; or "fit" and "tuning", two parts of "train", cut by hash; "all" of a folder.
     limit: at most that many samples, of each. sees="infrared": the folder holds infrared pairs, see `data.open_pairs`. captions: samples hold captions that
     name a colour, see `data.open_captioned`. Raises FileNotFoundError or ValueError with what to do.
     """
@@ -329,21 +329,21 @@ def columns_of_training(model, weights):
 
 def open_test(method, spec, side, limit=None, split="val"):
     """The split a method is measured on. Where others of its table read captions, it is measured on their pictures, if there are captions at all.
-    With related references for a method that takes one; they come from the whole split, whatever the limit. Raises ValueError for another split than "val"
-    unless the method sees infrared and spec is a folder."""
+    With related references for a method that takes one; they come from the whole split, whatever the limit. split: "val", "all" of a folder, or "legacy". Raises
+    ValueError for "legacy" unless the method sees infrared and spec is a folder."""
     if method.sees == "infrared" and not is_scenes(spec):
         return open_dataset(spec, side, split=split, limit=limit, sees=method.sees)
-    if split != "val":
+    if split == "legacy":
         raise ValueError(f"Only a folder of infrared pairs, for a method that sees infrared, has a split {split}: leave it out for {method.name} on {spec}.")
     if "reference" in method.conditions:
-        return references.WithReferences(open_dataset(spec, side, split="val", limit=limit), pool=open_dataset(spec, side, split="val"))
+        return references.WithReferences(open_dataset(spec, side, split=split, limit=limit), pool=open_dataset(spec, side, split=split))
     shared = {other.results for other in zoo.METHODS.values() if "caption" in other.conditions}
     try:
-        return open_dataset(spec, side, split="val", limit=limit, sees=method.sees, captions=method.results in shared)
+        return open_dataset(spec, side, split=split, limit=limit, sees=method.sees, captions=method.results in shared)
     except ValueError:
         if reads_captions(method) or method.results not in shared:
             raise
-        return open_dataset(spec, side, split="val", limit=limit, sees=method.sees)
+        return open_dataset(spec, side, split=split, limit=limit, sees=method.sees)
 
 
 def score_colors(method, model, dataset, spec, working_size, conditions, progress=None):

@@ -25,7 +25,7 @@ from colorlib.progress import track
 PIECE = 120             # frames that are encoded, and kept, together
 
 
-def colorize_video(path, output=None, method="koalarization", *, smooth=None, hints=None, caption=None, reference=None, weights=None, model=None,
+def colorize_video(path, output=None, method="best", *, smooth=None, hints=None, caption=None, reference=None, weights=None, model=None,
                    working_size=None, device="auto", merge="guided", cuts="auto", rate=None, progress=None, allow_truncated=False):
     """Colour a clip. path: a video file, a GIF or a folder of frames. Returns the output's path; until the clip is whole, nothing is there.
 
@@ -35,8 +35,8 @@ def colorize_video(path, output=None, method="koalarization", *, smooth=None, hi
     sound is copied where the output can hold it, else converted, and subtitles are left out. MKV and WebM round time stamps to thousandths of a
     second, GIF to hundredths.
 
-    method: any of the catalogue; the default came nearer to the true colours than "tcvc" and was, smoothed, about as steady
-    (`data/results/video.csv`). smooth: how much of the colours is carried along the motion from frame to frame, 0 to 1 (`frames.FramePainter`);
+    method: any of the catalogue, or "best", see `zoo.choose`: single pictures' colours, smoothed, came nearer to the true ones than those of "tcvc" and were about
+    as steady (`data/results/video.csv`). smooth: how much of the colours is carried along the motion from frame to frame, 0 to 1 (`frames.FramePainter`);
     default: 0 for a method that remembers by itself, else `frames.SMOOTH`. cuts: "auto" finds the first frames of shots (`mark_cuts`), where the colours of before do not count;
     "none"; or a list of them, counted from 0. rate: frames a second of a folder (default 24). allow_truncated: see `Video`. The others: as for
     `zoo.colorize`; hints and reference hold for every frame.
@@ -51,13 +51,13 @@ def colorize_video(path, output=None, method="koalarization", *, smooth=None, hi
     if output.resolve() == video.path.resolve():
         raise ValueError(f"{output} is the input itself: choose another output, the original stays as it is.")
     suffix, starts = video_writing.check_output(output), _check_cuts(cuts, video)
-    row = zoo.get(method)
+    row = zoo.choose(method, model, weights, hints=hints, caption=caption, reference=reference)
     conditions = zoo.check_conditions(row, hints=hints, caption=caption, reference=reference)
-    model = model if model is not None else zoo.load(method, weights, device=device)
+    model = model if model is not None else zoo.load(row.name, weights, device=device)
     if smooth is None:
         smooth = 0.0 if hasattr(row.papers, "colorize_next") else frames.SMOOTH
-    painter = frames.FramePainter(method, model, smooth=smooth, working_size=working_size, merge=merge, **conditions)
-    settings = {"input": _stamp(video), "rate": str(video.look.rate), "method": method, "weights": _hash_model(model), "smooth": smooth,
+    painter = frames.FramePainter(row.name, model, smooth=smooth, working_size=working_size, merge=merge, **conditions)
+    settings = {"input": _stamp(video), "rate": str(video.look.rate), "method": row.name, "weights": _hash_model(model), "smooth": smooth,
                 "working_size": working_size, "merge": merge, "cuts": starts if starts is not None else "auto", "piece": PIECE,
                 "version": colorlib.__version__} | {name: _hash_condition(name, value) for name, value in conditions.items()}
     with _claim(output.with_name(f"{output.name}.partial"), output) as work:

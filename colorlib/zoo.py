@@ -128,11 +128,34 @@ METHODS = {method.name: method for method in (
 )}
 
 
+# what paints when nobody names a method: nothing but a photograph, or with a condition; `data/results/leaderboard.csv` and `conditions.csv` say why
+BEST = {"": "photonet", "hints": "hintnet", "caption": "film", "reference": "gray2color"}
+
+
 def get(name):
-    """The catalogue row called `name`; raises ValueError with the list of names."""
+    """The catalogue row called `name`, "best" for the automatic method of BEST; raises ValueError with the list of names."""
+    name = BEST[""] if name == "best" else name
     if name not in METHODS:
-        raise ValueError(f"There is no method {name!r}: choose one of {', '.join(METHODS)}.")
+        raise ValueError(f"There is no method {name!r}: choose one of best, {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def choose(name="best", model=None, weights=None, **conditions):
+    """The catalogue row that is to paint: the one called `name`, or, where that is "best", the one a model or a weights file belongs to, else the BEST one for the
+    conditions given. Raises ValueError for an unknown name, a model of several methods, or conditions that no method takes together."""
+    if name != "best":
+        return get(name)
+    if model is not None:
+        able = [row for row in METHODS.values() if f"colorlib.papers.{row.module}" == type(model.config).__module__]
+        if len({(row.sees, row.conditions) for row in able}) != 1:
+            raise ValueError(f"The model may belong to {' or '.join(row.name for row in able) or 'no method of the catalogue'}: say which with method=.")
+        return able[0]
+    if weights is not None:
+        return get(read_sidecar(weights).get("method"))
+    given = [condition for condition in CONDITIONS if conditions.get(condition) is not None]
+    if len(given) > 1:
+        raise ValueError(f"No method takes {' and '.join(given)} together: leave one out, or name a method with method= (on the command line --method).")
+    return get(BEST["".join(given)])
 
 
 # ---------------------------------------------------------------- weights
@@ -210,9 +233,9 @@ def _as_tuples(value):
 
 # ---------------------------------------------------------------- colorize
 
-def colorize(picture, method="koalarization", *, hints=None, caption=None, reference=None, weights=None, model=None, working_size=None,
+def colorize(picture, method="best", *, hints=None, caption=None, reference=None, weights=None, model=None, working_size=None,
              device="auto", merge="guided"):
-    """Colour a picture. `picture`: path, open file, PIL image or array (see `images.open_image`). Returns an `images.Picture` of the same size.
+    """Colour a picture. method: a name of the catalogue, or "best", see `choose`. `picture`: path, open file, PIL image or array (see `images.open_image`). Returns an `images.Picture` of the same size.
 
     The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
     full-resolution L by `images.merge_chroma` (`merge`: "guided" or "bilinear"). Colours already in the picture are not looked at. A method that
@@ -223,10 +246,10 @@ def colorize(picture, method="koalarization", *, hints=None, caption=None, refer
     size, transparent parts shown on white; a grey one is a reference, too. Raises ValueError for an unknown method, a missing or an unused condition,
     FileNotFoundError for missing weights or picture.
     """
-    row = get(method)
+    row = choose(method, model, weights, hints=hints, caption=caption, reference=reference)
     conditions = check_conditions(row, hints=hints, caption=caption, reference=reference)
     picture = images.open_image(picture)
-    model = model if model is not None else load(method, weights, device=device)
+    model = model if model is not None else load(row.name, weights, device=device)
     L = images.lightness(picture)                                                                   # (H, W)
     planes = paint_small(row, model, picture, L, working_size, **read_conditions(row, model, L, **conditions))
     return replace(picture, rgb=enlarge(row, picture, L, planes, merge))

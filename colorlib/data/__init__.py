@@ -172,17 +172,21 @@ def open_pictures(spec, size, split="train", limit=None, download=True):
     """A packed, map-style data set of `size`-pixel squares: a torchvision set by its name, a folder of pictures, or tar
     shards.
 
-    split: "train" or "val". A folder may hold them as sub-folders or as shards named `train*` and `val*`, or be one of
+    split: "train" or "val", or "all" of a folder or shards. A folder may hold them as sub-folders or as shards named `train*` and `val*`, or be one of
     them by its own name; of any other folder a fixed tenth, chosen by hash, is "val". "imagenette" means the shards of
     `COLORLIB_DATA` when they are there. limit: at most that many samples. download: whether a torchvision set may be
     fetched (never Places365 or CocoCaptions, which are huge). Raises FileNotFoundError when the data or their split are
     not there, ValueError for bad input, ConnectionError when a download fails.
     """
-    if split not in SPLIT_WORDS:
-        raise ValueError(f"split is {split!r}: choose train or val.")
+    if split not in (*SPLIT_WORDS, "all"):
+        raise ValueError(f"split is {split!r}: choose train, val or, of a folder, all.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: ask for at least one picture.")
     name = str(spec).lower()
+    if split == "all":
+        if not Path(spec).expanduser().exists():
+            raise FileNotFoundError(f"{spec} is no folder, and only of a folder can all pictures be taken: choose train or val, or check the path.")
+        return choose(pack(open_source(spec, size)), limit=limit)
     if name in {one.lower() for one in TORCHVISION_SETS} and not Path(spec).exists():
         local = photo_folder() / name if photo_folder() else None
         if local is None or not local.is_dir():

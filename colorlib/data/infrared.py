@@ -105,18 +105,20 @@ def is_vcip2020(folder):
 def open_pairs(folder, size, split="train", limit=None):
     """Pairs of a folder (see `NirPairs`) as a packed, map-style data set of `size`-pixel squares: rgb, nir.
 
-    split: "train" or "val", and for the folder of the VCIP2020 challenge "legacy" (see `split_vcip2020`). Sub-folders `train` and `val` are taken as
+    split: "train", "val" or "all", and for the folder of the VCIP2020 challenge "legacy" (see `split_vcip2020`). Sub-folders `train` and `val` are taken as
     they are; otherwise `split_pairs` cuts. "pseudo:" before the name of a folder or set of colour photos means made-up infrared, see
     `PseudoInfrared`. Raises FileNotFoundError when the folder is not there or has too few photos, ValueError when it holds no pairs.
     """
     from colorlib.data import SPLIT_WORDS, choose, open_pictures
-    if split not in (*SPLIT_WORDS, "legacy"):
-        raise ValueError(f"split is {split!r}: choose train or val (of VCIP2020 also legacy).")
+    if split not in (*SPLIT_WORDS, "legacy", "all"):
+        raise ValueError(f"split is {split!r}: choose train, val or all (of VCIP2020 also legacy).")
     if str(folder).startswith("pseudo:"):
         return PseudoInfrared(open_pictures(str(folder).partition(":")[2], size, split, limit))
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder of infrared pairs: check the path.")
+    if split == "all":
+        return choose(pack(NirPairs(folder, size)), limit=limit)
     if is_vcip2020(folder):
         return choose(pack(NirPairs(folder, size, drop_gray=False)), split_vcip2020(folder)[split], limit)
     if split == "legacy":

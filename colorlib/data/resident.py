@@ -8,16 +8,19 @@ SHARE = 0.5         # of the device's free memory that a data set may take
 
 
 class Resident(torch.utils.data.Dataset):
-    """The pictures of a `Packed`, uint8, on a device. Samples are the pack's; `gather` gives many at once, which `data.batches` makes use of.
+    """The pictures of a `Packed`, or those at some of its places, uint8, on a device. Samples are the pack's; `gather` gives many at once, which `data.batches` makes use of.
 
     ImageNet's 1.28 million squares of 128 px take 63 GB, Imagenette's 9,469 of 160 px 0.7 GB.
     """
 
-    def __init__(self, packed, device):
-        self.ids, self.device, whole = packed.ids, torch.device(device), {"rgb": np.moveaxis(packed.rgb, -1, 1)} | arrays_of(packed)      # (N, 3, H, W)
+    def __init__(self, packed, device, places=None):
+        places = range(len(packed)) if places is None else places
+        self.ids, self.device, whole = [packed.ids[i] for i in places], torch.device(device), {"rgb": packed.rgb} | arrays_of(packed)
         if packed.labels is not None:
             whole["label"] = np.array(packed.labels, dtype=np.int64)
-        self.whole = {key: torch.from_numpy(np.ascontiguousarray(values)).to(self.device) for key, values in whole.items()}
+        chosen = slice(None) if len(places) == len(packed) else list(places)
+        self.whole = {key: torch.from_numpy(np.array(values[chosen])).to(self.device) for key, values in whole.items()}
+        self.whole["rgb"] = self.whole["rgb"].movedim(-1, 1).contiguous()                               # (N, 3, H, W)
 
     def __len__(self):
         return len(self.ids)
@@ -37,9 +40,11 @@ def arrays_of(packed):
 
 
 def resident(dataset, device):
-    """A `Resident` of the data set if it is a `Packed` of arrays alone that takes at most half of what is free on that CUDA device; else the data set itself."""
+    """A `Resident` of the data set if it is a `Packed` of arrays alone, or some samples of one, and takes at most half of what is free on that CUDA device; else the
+    data set itself."""
     device = torch.device(device)
-    if device.type != "cuda" or type(dataset) is not Packed or len(arrays_of(dataset)) < len(dataset.extra):
+    packed, places = (dataset.dataset, dataset.indices) if isinstance(dataset, torch.utils.data.Subset) else (dataset, None)
+    if device.type != "cuda" or type(packed) is not Packed or len(arrays_of(packed)) < len(packed.extra):
         return dataset
-    size = dataset.rgb.nbytes + sum(values.nbytes for values in arrays_of(dataset).values())
-    return Resident(dataset, device) if size <= SHARE * torch.cuda.mem_get_info(device)[0] else dataset
+    size = len(dataset) * sum(values[0].nbytes for values in (packed.rgb, *arrays_of(packed).values()))
+    return Resident(packed, device, places) if size <= SHARE * torch.cuda.mem_get_info(device)[0] else dataset

@@ -39,7 +39,7 @@ class Config:
     small: tuple = (0.6, 0.75)                      # (share of the updates, part of the size) that comes first
     learning_rate: float = 4e-3                     # AdamW, one cycle
     weight_decay: float = 0.05
-    average_decay: float = 0.999                    # of the running average of the weights
+    average_over: float = 0.03                      # share of all updates that the running average of the weights looks back; 0: the last weights
     batch_size: int = 64
     steps: int = 200_000
     image_size: int = 192
@@ -55,11 +55,11 @@ PAPER = Config()
 SMALL = replace(PAPER, classes=10, hidden=256, batch_size=32)
 PRESETS = {"paper": PAPER,
            "class": replace(SMALL, channels=(24, 40, 80, 160, 224), steps=6_000, image_size=128),
-           "smoke": replace(SMALL, channels=(8, 16, 24, 32, 48), blocks=1, hidden=64, batch_size=8, steps=150, image_size=64, learning_rate=8e-3, average_decay=0.97)}
+           "smoke": replace(SMALL, channels=(8, 16, 24, 32, 48), blocks=1, hidden=64, batch_size=8, steps=150, image_size=64, learning_rate=8e-3)}
 RECIPES = {      # what was tried with shorter trainings, see `tuning.py`
     "as it is": {}, "labels not looked at": {"class_weight": 0.0}, "labels weigh five times": {"class_weight": 0.5}, "one scale": {"zoom": 1.0},
     "contrast left alone": {"contrast": 0.0}, "full size from the start": {"small": (0.0, 1.0)}, "rare colours weigh more": {"alpha": 0.5},
-    "last weights, not averaged": {"average_decay": 0.0}, "half the rate": {"learning_rate": 2e-3}}
+    "last weights, not averaged": {"average_over": 0.0}, "half the rate": {"learning_rate": 2e-3}}
 DECODINGS = {"as it is": {}, "mirror image not asked": {"mirror": False}} | {
     f"temperature {t}, gain {g}, knee {k}": {"temperature": t, "chroma_gain": g, "chroma_knee": k}
     for t in (1.0, 0.7, 0.5, 0.38) for g, k in ((1.0, 0.0), (1.15, 0.0), (1.3, 0.0), (1.0, 8.0), (1.15, 8.0), (1.3, 8.0), (1.5, 8.0))}
@@ -113,7 +113,7 @@ class Step:
         optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.15)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
-        self.average = train.moving_average(model, config.average_decay)
+        self.average = train.moving_average(model, max(0.0, 1 - 1 / max(1.0, config.average_over * config.steps)))
 
     def __call__(self, batch):
         found = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch)

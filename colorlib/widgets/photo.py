@@ -15,7 +15,7 @@ from colorlib.widgets.pictures import image_html, sentence_html, shrink
 UPLOAD_LIMIT = "10 MB"       # the largest message a Jupyter server takes unless told otherwise (a default of tornado)
 
 
-def colorize_file(path, save_as=None, method="koalarization", overwrite=False, **conditions):
+def colorize_file(path, save_as=None, method="best", overwrite=False, **conditions):
     """Colour a picture file and save it at full size, with its EXIF data and transparency. Returns the path written.
 
     save_as: another path; by default NAME_colorized beside the input. Raises FileNotFoundError or ValueError as
@@ -62,8 +62,8 @@ class PhotoDrop(VBox):
     the last good result stays.
     """
 
-    def __init__(self, method="koalarization", folder=".", **conditions):
-        self.method, self.folder, self.conditions = method, Path(folder), conditions
+    def __init__(self, method="best", folder=".", **conditions):
+        self.method, self.folder, self.conditions = zoo.choose(method, **conditions).name, Path(folder), conditions
         self.picture, self._busy = None, threading.Lock()    # JupyterLab may run callbacks side by side, in subshells
         self.upload = FileUpload(accept="image/*", description="Choose a photo", tooltip=f"up to {UPLOAD_LIMIT}",
                                  layout={"width": "14em"})
