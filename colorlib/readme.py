@@ -2,7 +2,7 @@
 
 README holds them between markers: `write` puts them there anew.
 """
-from colorlib import condition_table, leaderboard, reproduction, results, zoo
+from colorlib import condition_table, leaderboard, other_sources, reproduction, results, tuning, zoo
 
 
 def chapters(size="class"):
@@ -42,7 +42,13 @@ def largest(rows):
     return max((row["size"] for row in rows), key=results.SIZES.index, default=None)
 
 
-SECTIONS = {"results": chapters, "leaderboard": leaderboards, "conditions": conditions}      # marker: what stands there
+def recipes():
+    """What was tried for each class recipe, and what it did, Markdown."""
+    tried = dict.fromkeys(row["method"] for row in results.read(tuning.TABLE))
+    return "\n\n".join(f"**{name}**, photographs of its training set that these trainings did not see\n\n{tuning.table(name)}" for name in tried)
+
+
+SECTIONS = {"results": chapters, "leaderboard": leaderboards, "conditions": conditions, "sources": other_sources.table, "recipes": recipes}      # marker: what stands there
 
 
 def write(path=None):

@@ -209,12 +209,12 @@ def load(name, weights=None, size="class", device="auto"):
             raise FileNotFoundError(f"{path} does not exist: check the path given as weights.")
         raise FileNotFoundError(f"No {size} weights of {name} are here ({path}): train them with `python -m colorlib train {name} --size {size}`, "
                                 "or name a file with weights=.")
-    stamp = path.stat()
-    return _load(method.name, str(path), (stamp.st_mtime_ns, stamp.st_size), str(pick_device(device)))
+    stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in (path, path.with_suffix(".json")) if file.exists())
+    return _load(method.name, str(path), stamps, str(pick_device(device)))
 
 
 @lru_cache(maxsize=4)
-def _load(name, path, stamp, device):
+def _load(name, path, stamps, device):
     paper, sidecar = get(name).papers, read_sidecar(path)
     if sidecar.get("method") != name:
         raise ValueError(f"{path} holds weights of {sidecar.get('method')}, not of {name}: name the file that belongs to the method.")
