@@ -52,7 +52,7 @@ RELEASED = replace(PAPER, temperature=1.0)              # for the weights of the
 OURS = replace(PAPER, weight_decay=1e-2, betas=(0.9, 0.999), he_start=True)
 PRESETS = {
     "paper": PAPER,
-    "class": replace(OURS, width=12, one_cycle=5e-3, batch_size=16, steps=5_000, image_size=96, working_size=96),
+    "class": replace(OURS, width=10, one_cycle=5e-3, batch_size=16, steps=5_000, image_size=96, working_size=96),
     "smoke": replace(OURS, width=8, one_cycle=1e-2, batch_size=8, steps=150, image_size=64, working_size=64),
 }
 

@@ -97,7 +97,7 @@ def presets(paper, **changes):
 
 PRESETS = presets(PAPER_PROBABLE, palette="after")
 VARIANTS = {"gray2color": PRESETS, "gray2color_seed": presets(SEED_HEAD)}
-VARIANTS["gray2color_seed"]["class"] = replace(VARIANTS["gray2color_seed"]["class"], width=9, critic_width=9, stage_one=1_500, steps=1_400)
+VARIANTS["gray2color_seed"]["class"] = replace(VARIANTS["gray2color_seed"]["class"], width=6, critic_width=6, stage_one=1_500, steps=1_400)
 TRAINING_ABLATIONS = {"as it is": {}, "palette before the norm, as published": {"palette": "before"}, "no gate": {"fusion": "sum"},
                       "alignment only": {"fusion": "alignment"}, "distribution only": {"fusion": "distribution"},
                       "distribution only, before the norm": {"fusion": "distribution", "palette": "before"}, "no class loss": {"class_weight": 0.0},

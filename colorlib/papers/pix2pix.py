@@ -49,7 +49,7 @@ class Config:
 
 
 PAPER = Config()
-CLASS = replace(PAPER, width=13, halvings=6, learning_rate=2e-3, one_cycle=True, batch_size=8, steps=3_000, image_size=128)
+CLASS = replace(PAPER, width=13, halvings=6, learning_rate=2e-3, one_cycle=True, batch_size=8, steps=5_000, image_size=128)
 SMOKE = replace(PAPER, width=12, halvings=5, learning_rate=2e-3, one_cycle=True, batch_size=8, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"pix2pix_infrared": PRESETS, "unet_infrared": {size: replace(config, gan="none", dropout=0.0) for size, config in PRESETS.items()}}
