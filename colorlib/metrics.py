@@ -15,6 +15,7 @@ from colorlib.lab import nearest_bin, rgb_to_lab
 
 CHROMATIC_MIN = 10.0        # chroma in CIE units above which a pixel counts as coloured: a step of the 313 grid (ours)
 CCI_BEST = 16, 20           # between these SCGAN's evaluation takes a picture's colourfulness for the best
+RESAMPLED = 1_000_000       # numbers that the bootstrap draws at once, which does not change them
 RANGE_SLACK = 1e-6          # float32 rounding may leave [0, 1] by this much
 WANG_2004 = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0)
 SSIM_VARIANTS = {"standard": (11, WANG_2004), "skimage": (7, dict(data_range=1.0)),      # (window in px, options)
@@ -67,7 +68,7 @@ def nrmse(pred, true):
 
 def delta_e2000(pred, true):
     """CIEDE2000 colour difference, mean over pixels (Sharma et al. 2005). About 1 is just visible."""
-    return score_pairs(lambda p, t: deltaE_ciede2000(rgb_to_lab(t), rgb_to_lab(p)).mean(), pred, true)
+    return score_pairs(lambda p, t: _de2000(rgb_to_lab(p), rgb_to_lab(t)), pred, true)
 
 
 def delta_e76(pred, true):
@@ -82,7 +83,7 @@ def ab_mae(pred, true):
 
 def ab_rmse(pred, true):
     """Root mean squared error of a and b in CIE units, over pixels and both channels (the ab distance over sqrt 2)."""
-    return score_pairs(lambda p, t: np.sqrt(((rgb_to_lab(p) - rgb_to_lab(t))[..., 1:] ** 2).mean()), pred, true)
+    return score_pairs(lambda p, t: _ab_rmse(rgb_to_lab(p), rgb_to_lab(t)), pred, true)
 
 
 def l_drift(pred, true):
@@ -94,7 +95,21 @@ def l_drift(pred, true):
         L_true = (L.detach().cpu().double().movedim(0, -1).numpy() for L in true)                     # (H, W, 1)
     else:
         L_true = (rgb_to_lab(t)[..., :1] for t in read_pictures(true, "true"))
-    return _column(np.abs(rgb_to_lab(p)[..., :1] - L).mean() for p, L in _pair_up(read_pictures(pred, "pred"), L_true))
+    return _column(_l_drift(rgb_to_lab(p), L) for p, L in _pair_up(read_pictures(pred, "pred"), L_true))
+
+
+# of a painted and the true picture (H, W, 3) in Lab, so that several metrics share one conversion
+
+def _de2000(p, t):
+    return deltaE_ciede2000(t, p).mean()
+
+
+def _ab_rmse(p, t):
+    return np.sqrt(((p - t)[..., 1:] ** 2).mean())
+
+
+def _l_drift(p, t):
+    return np.abs(p[..., :1] - t[..., :1]).mean()
 
 
 def colorfulness(rgb, signed=True):
@@ -222,13 +237,16 @@ def accuracy(hits, pixels, balanced=False):
 STANDARD_SET = {"psnr": psnr, "ssim": ssim, "de2000": delta_e2000, "ab_rmse": ab_rmse, "l_drift": l_drift,
                 "colorfulness": lambda pred, true: colorfulness(pred),
                 "colorfulness_true": lambda pred, true: colorfulness(true)}
+_OF_LAB = {"de2000": _de2000, "ab_rmse": _ab_rmse, "l_drift": _l_drift}
 
 
 def evaluate_pictures(pred, true):
     """The metrics of every table: {name of STANDARD_SET: `(N,)` float64}. `summarize` makes the table's row."""
-    pairs = _pair_up(read_pictures(pred, "pred"), read_pictures(true, "true"))
-    rows = [[metric([p], [t]) for metric in STANDARD_SET.values()] for p, t in pairs]
-    return {name: torch.cat(column) for name, column in zip(STANDARD_SET, zip(*rows))}
+    rows = []
+    for p, t in _pair_up(read_pictures(pred, "pred"), read_pictures(true, "true")):
+        in_lab = rgb_to_lab(p), rgb_to_lab(t)
+        rows.append([float(_OF_LAB[name](*in_lab) if name in _OF_LAB else metric([p], [t])) for name, metric in STANDARD_SET.items()])
+    return {name: torch.tensor(column, dtype=torch.float64) for name, column in zip(STANDARD_SET, zip(*rows))}
 
 
 def summarize(per_image):
@@ -254,7 +272,9 @@ def bootstrap_ci(values, seed=0, level=0.95, resamples=2000):
     values, random = np.asarray(values, dtype=np.float64).ravel(), np.random.default_rng(seed)
     if not len(values) or not np.isfinite(values).all() or not 0 < level < 1:
         raise ValueError("bootstrap_ci needs finite values, at least one, and a level between 0 and 1.")
-    means = [values[random.integers(len(values), size=len(values))].mean() for _ in range(resamples)]
+    at_once = max(1, RESAMPLED // len(values))
+    counts = (min(at_once, resamples - done) for done in range(0, resamples, at_once))
+    means = np.concatenate([values[random.integers(len(values), size=(count, len(values)))].mean(1) for count in counts])
     return tuple(float(end) for end in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
 
 

@@ -6,6 +6,7 @@ hints, how many words) are run for real. `diagrams` draws the record.
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
@@ -221,10 +222,16 @@ def record_method(name, size="paper"):
     method = zoo.get(name)
     if not method.learns:
         raise ValueError(f"{name} has no network to draw: it computes its colours.")
+    layers, ends = _record_preset(name, method.presets[size])
+    return list(layers), ends
+
+
+@lru_cache
+def _record_preset(name, config):      # a Config says all of a network, and a fake run takes a second
+    method = zoo.get(name)
     for mode in (pretend(), nullcontext()):
         try:
             with mode:
-                config = method.presets[size]
                 model = method.papers.build(config, pretrained=False).eval()
                 return record(call_of(method), model, sample_batch(method, config))
         except DynamicOutputShapeException:      # shapes that depend on values: once more, for real

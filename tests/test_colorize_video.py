@@ -324,7 +324,7 @@ def test_one_method_paints_clips_and_pictures(workshop, painter, monkeypatch):
     save(workshop / "photo.png", colorful())
     write_video("clip.mp4", drift(2))
     assert cli.main(["colorize", "clip.mp4", "photo.png"]) == 1
-    assert asked == ["koalarization", "koalarization of photo.png"] and Path("clip_colorized.mp4").exists()
+    assert asked == [zoo.BEST[""], f"{zoo.BEST['']} of photo.png"] and Path("clip_colorized.mp4").exists()
 
 
 def test_a_bad_clip_does_not_stop_the_others(workshop, painter, monkeypatch, capsys):

@@ -9,7 +9,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from colorlib import __main__ as cli
-from colorlib import evaluators, experiments, learned_metrics, metrics, results
+from colorlib import data, evaluators, experiments, learned_metrics, metrics, results
 from colorlib.papers import koalarization
 from tests.data_samples import colorful, empty_workshop, fill, noisy_photos, save
 
@@ -24,7 +24,9 @@ def no_weights(tmp_path, monkeypatch):
 
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "mean_ab", lambda dataset: torch.tensor([3.0, 8.0]))      # of 500 pictures, otherwise
+    whole = data.SceneSet
+    monkeypatch.setattr(data, "SceneSet", lambda count, **options: whole(min(count, 8), **options))      # 2000 for the mean colour, otherwise
+    monkeypatch.setattr(experiments, "mean_ab", lambda dataset: torch.tensor([3.0, 8.0]))
     return empty_workshop(tmp_path, monkeypatch)
 
 
