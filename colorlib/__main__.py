@@ -1,4 +1,4 @@
-"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, tune, sources, misregister, leak, leaderboard, conditions, sheet, reproduce, data, bench, list}: what the
+"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, tune, sources, misregister, leak, leaderboard, conditions, sheet, cards, reproduce, data, bench, list}: what the
 notebooks call."""
 import argparse
 import ast
@@ -158,10 +158,13 @@ def parse(arguments=None):
     p = commands.add_parser("sheet", help="a method's pictures unchosen: some by lot, and the worst")
     p.add_argument("method")
     add_size(p)
-    p.add_argument("--data", default="scenes", help="as for evaluate; default scenes")
+    p.add_argument("--data", default="scenes", help="as for evaluate (default scenes); of methods for clips a folder of clips")
+    p.add_argument("--split", default="val", choices=("val", "all", "legacy"), help="all: of a folder, every picture in it; legacy: see evaluate")
     p.add_argument("--weights", help="a .safetensors file (default: the shipped ones of this size)")
     p.add_argument("--limit", type=int, help="look among so many test pictures (default 200)")
     p.add_argument("--device", default="auto")
+
+    commands.add_parser("cards", help="write the model cards beside the shipped weights: what they learned from, how well they paint, what is wrong with their pictures")
 
     p = commands.add_parser("reproduce", help="train what has no weights, evaluate, write rows, tables and figures; what is finished is not repeated")
     p.add_argument("method", nargs="?", default="all", help="a method; survey: tables and figures of several, from what was measured; all, the default: every method, "
@@ -214,7 +217,7 @@ def main(arguments=None):
     try:
         return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
                 "ablate": run_ablate, "tune": run_tune, "sources": run_sources, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
-                "sheet": run_sheet, "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
+                "sheet": run_sheet, "cards": run_cards, "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"colorlib: {error}", file=sys.stderr)
         return 1
@@ -430,8 +433,15 @@ def run_conditions(options):
 
 def run_sheet(options):
     from colorlib import contact_sheets
-    path, gain, worse = contact_sheets.draw(options.method, options.size, options.data, options.weights, options.limit or contact_sheets.SEARCHED, options.device)
+    path, gain, worse = contact_sheets.draw(options.method, options.size, options.data, options.weights, options.limit or contact_sheets.SEARCHED, options.device,
+                                             split=options.split)
     print(f"{path}\n{gain:+.2f} dB to pictures left as they are given; worse than these: {100 * worse:.0f} %")
+
+
+def run_cards(options):
+    from colorlib import model_cards
+    for path in model_cards.write():
+        print(path)
 
 
 def run_reproduce(options):

@@ -15,9 +15,10 @@ from colorlib.progress import track
 SEARCHED, AT_RANDOM, WORST = 200, 12, 10    # pictures painted, shown by lot, shown as the worst
 ABREAST = 2                                 # pictures in a row, each as it is given, as it is painted, as it is
 SIDE = 160                                  # px at which photographs are painted and measured
-SCALE, QUALITY = 0.95, 82                   # of the file: tiles of about 115 px, a sheet of about 300 kB
+MAX_BYTES, QUALITY = 350_000, 82            # of the file
+SCALES = (0.95, 0.9, 0.85)                  # of its tiles, the first that is small enough: about 115 px and less
 HINT_SIDE = 3                               # px at which a hint is drawn
-CAPTION_LETTERS = 18                        # of a line of a caption
+CAPTION_LETTERS = 16                        # of a line of a caption
 
 
 def paint_all(method, model, spec="scenes", limit=SEARCHED, progress=None, split="val"):
@@ -52,7 +53,7 @@ def paint_all(method, model, spec="scenes", limit=SEARCHED, progress=None, split
 
 def paint_frames(method, model, spec="scenes", limit=SEARCHED, progress=None, split="val"):
     """As `paint_all`, of a method that is trained on clips: whole shots are painted, then so many of their frames taken by lot."""
-    shots = data.open_clips(spec, experiments.CLIP_TEST_SIZE[train.size()], "shot", split=split)
+    shots = data.open_clips(spec, zoo.working_size(model.config), "shot", split=split)
     paint, rows = video_scores.clip_colorizers(method, model)[""], []
     for i in track(range(len(shots)), progress):
         true = shots[i]["rgb"]                                                                         # (T, 3, H, W)
@@ -103,11 +104,14 @@ def draw(name, size=None, spec="scenes", weights=None, limit=SEARCHED, device="a
     size, method = size or train.size(), zoo.get(name)
     rows = paint_all(method, zoo.load(name, weights, size, device), spec, limit, progress, split)
     gains = np.array([row["gain"] for row in rows])
-    grey, frames = "the infrared picture" if method.sees == "infrared" else "grey", "frames" if experiments.reads_clips(method) else "pictures"
-    title = (f"{method.name}, {size} size, {experiments.data_name(spec)} {split}, {len(rows)} {frames}: gain over {grey} {gains.mean():+.2f} dB on average, "
-             f"{(gains < 0).mean():.0%} are worse")
+    grey, frames = "infrared" if method.sees == "infrared" else "grey", "frames" if experiments.reads_clips(method) else "pictures"
+    title = (f"{method.name}, {size} size, {len(rows)} {frames} of {experiments.data_name(spec)} {split}: mean gain over {grey} {gains.mean():+.2f} dB, "
+             f"{(gains < 0).mean():.0%} worse")
     figure = arrange(rows, title, "reference" if "reference" in method.conditions else "given")
-    path = figures.save(figure, sheet_name(method, size), SCALE, QUALITY)
+    for scale in SCALES:
+        path = figures.save(figure, sheet_name(method, size), scale, QUALITY)
+        if path.stat().st_size <= MAX_BYTES:
+            break
     plt.close(figure)
     return path, float(gains.mean()), float((gains < 0).mean())
 

@@ -54,14 +54,15 @@ def test_columns_stand_in_one_order_and_gaps_stay_blank():
 def test_grid_texts_are_readable_and_inside():
     """No text under 9 points, none cut off at the figure's edge, also with long titles."""
     figure = figures.grid([{"input": RED, "a method with a rather long name": RED, "target": RED}] * 2,
-                          titles={"target": "the truth"}, row_titles=["astronaut", "a longer name of a row"])
+                          titles={"target": "the truth"}, row_titles=["astronaut", "a longer name of a row"], title=" ".join(["a long headline"] * 10))
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
     for text in figure.texts:
         box = text.get_window_extent()
         assert text.get_fontsize() >= 9
         assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1, text.get_text()
-    assert "the truth" in [text.get_text() for text in figure.texts]
+    headline, above = figure.texts[0].get_window_extent(), [text.get_window_extent() for text in figure.texts if text.get_text() == "the truth"]
+    assert figure.texts[0].get_text().split() == ["a", "long", "headline"] * 10 and above[0].y1 <= headline.y0
 
 
 @pytest.mark.parametrize(("rows", "options", "message"), [
@@ -162,6 +163,13 @@ def test_saved_bytes_are_the_same_each_time_and_carry_no_version(tmp_path):
     assert draw() == first and b"Software" not in first and b"matplotlib" not in first.lower()
     assert [path.name for path in tmp_path.iterdir()] == ["02_results.png"]
     plt.rcdefaults()
+
+
+def test_many_photographs_can_be_saved_as_jpeg():
+    figure = figures.grid([{"a": np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)}])
+    files = {quality: figures.save(figure, "02_sheet", quality=quality).read_bytes() for quality in (40, 90)}
+    assert all(content[:2] == b"\xff\xd8" for content in files.values()) and len(files[40]) < len(files[90])
+    assert (figures.figures_folder() / "02_sheet.jpg").read_bytes() == files[90] == figures.save(figure, "02_sheet", quality=90).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["../x", "a.png", ""])
