@@ -48,6 +48,8 @@ def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", cap
         fit, tuning = data.split_ids(dataset_ids(whole), TUNING)
         return data.choose(whole, {"fit": fit, "tuning": tuning}[split], limit)
     if is_scenes(spec):
+        if split == "all":
+            raise ValueError(f"{spec} has no end, and only of a folder can all pictures be taken: choose train or val.")
         count = str(spec).partition(":")[2] or "2000"
         if not count.isdecimal() or int(count) < 1:
             raise ValueError(f"{spec!r} does not say how many scenes: write a number, such as scenes:8000.")

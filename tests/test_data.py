@@ -107,6 +107,16 @@ def test_a_resident_set_gives_the_batches_of_its_pack():
         assert same(one, other)
 
 
+def test_some_of_a_pack_are_resident_too():
+    pack = packed(7, mask=np.arange(7 * 12 * 16, dtype=np.uint8).reshape(7, 1, 12, 16))
+    some = data.choose(pack, [pack.ids[i] for i in (1, 3, 4, 6)])
+    whole = data.Resident(pack, "cpu", some.indices)
+    assert len(whole) == 4 and whole.ids == some.ids and whole.whole["rgb"].shape == (4, 3, 12, 16)
+    for one, other in zip(data.batches(some, 2, seed=1, steps=5, crop=8), data.batches(whole, 2, seed=1, steps=5, crop=8)):
+        assert same(one, other)
+    assert data.resident(some, "cpu") is some
+
+
 def test_a_set_stays_where_it_is_without_a_gpu():
     pack = packed(3)
     assert data.resident(pack, "cpu") is pack

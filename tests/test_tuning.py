@@ -37,7 +37,9 @@ def test_all_of_a_folder(album):
     assert len(experiments.open_dataset(str(album / "val" / "cats"), 32, "all")) == 3 and len(ids(album, "all")) == 46
     with pytest.raises(FileNotFoundError, match="imagenette is no folder, and only of a folder can all pictures be taken"):
         experiments.open_dataset("imagenette", 32, "all")
-    with pytest.raises(ValueError, match="split is 'most': choose train, val or, of a folder, all"):
+    with pytest.raises(ValueError, match="scenes has no end, and only of a folder"):
+        experiments.open_dataset("scenes", 16, "all")
+    with pytest.raises(ValueError, match="split is 'most': choose train or val, or all of a folder"):
         data.open_pictures(str(album), 32, "most")
 
 

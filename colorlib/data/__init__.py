@@ -179,7 +179,7 @@ def open_pictures(spec, size, split="train", limit=None, download=True):
     not there, ValueError for bad input, ConnectionError when a download fails.
     """
     if split not in (*SPLIT_WORDS, "all"):
-        raise ValueError(f"split is {split!r}: choose train, val or, of a folder, all.")
+        raise ValueError(f"split is {split!r}: choose train or val, or all of a folder.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: ask for at least one picture.")
     name = str(spec).lower()
