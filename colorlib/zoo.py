@@ -151,6 +151,8 @@ def choose(name="best", model=None, weights=None, **conditions):
             raise ValueError(f"The model may belong to {' or '.join(row.name for row in able) or 'no method of the catalogue'}: say which with method=.")
         return able[0]
     if weights is not None:
+        if not Path(weights).exists():
+            raise FileNotFoundError(f"{weights} does not exist: check the path given as weights.")
         return get(read_sidecar(weights).get("method"))
     given = [condition for condition in CONDITIONS if conditions.get(condition) is not None]
     if len(given) > 1:

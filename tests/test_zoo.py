@@ -18,8 +18,9 @@ SMALL = replace(koala.PRESETS["smoke"], encoder=(8,) * 8, fusion=8, decoder=(8, 
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """A small untrained model, saved as the shipped weights."""
+    """A small untrained model, saved as the shipped weights, and the best there is."""
     torch.manual_seed(0)
+    monkeypatch.setitem(zoo.BEST, "", "koalarization")
     monkeypatch.setenv("COLORLIB_WEIGHTS", str(tmp_path / "weights"))
     zoo.save_weights(koala.build(SMALL), "koalarization", zoo.weights_file("koalarization"), {"size": "class", "data": "none"})
     return zoo.weights_file("koalarization")
@@ -62,14 +63,16 @@ def test_weights_of_another_method(weights):
 def test_missing_weights_unknown_method_missing_condition(monkeypatch, tmp_path):
     monkeypatch.setenv("COLORLIB_WEIGHTS", str(tmp_path))
     gray = np.full((8, 8), 128, np.uint8)
-    with pytest.raises(FileNotFoundError, match="colorlib train koalarization --size class"):
+    with pytest.raises(FileNotFoundError, match=f"colorlib train {zoo.BEST['']} --size class"):
         colorlib.colorize(gray)
-    with pytest.raises(FileNotFoundError, match="elsewhere.safetensors"):
+    with pytest.raises(FileNotFoundError, match="colorlib train film --size class"):
+        colorlib.colorize(gray, caption="a red car")
+    with pytest.raises(FileNotFoundError, match="elsewhere.safetensors does not exist"):
         colorlib.colorize(gray, weights=tmp_path / "elsewhere.safetensors")
     with pytest.raises(ValueError, match="no method 'colour'.*koalarization"):
         colorlib.colorize(gray, method="colour")
     with pytest.raises(ValueError, match="takes no caption"):
-        colorlib.colorize(gray, caption="a red car")
+        colorlib.colorize(gray, "koalarization", caption="a red car")
     needy = replace(zoo.METHODS["koalarization"], conditions=("reference",))
     with pytest.raises(ValueError, match="needs reference"):
         zoo.check_conditions(needy, caption=None)
