@@ -63,7 +63,7 @@ RECIPES = {name: FIRST | changes for name, changes in {      # what was tried wi
     "last weights, not averaged": {"average_over": 0.0}, "half the rate": {"learning_rate": 2e-3}}.items()} | {"as chosen": {}}
 DECODINGS = {"as it is": {}, "mirror image not asked": {"mirror": False}} | {      # with trained weights
     f"temperature {t}, gain {g}, knee {k}": {"temperature": t, "chroma_gain": g, "chroma_knee": k}
-    for t in (1.0, 0.7, 0.5) for g, k in ((1.0, 0.0), (1.2, 0.0), (1.4, 0.0), (1.6, 0.0), (1.2, 8.0), (1.4, 8.0))}
+    for t in (1.0, 0.7, 0.5) for g, k in ((1.0, 0.0), (1.2, 0.0), (1.3, 0.0), (1.35, 0.0), (1.4, 0.0), (1.2, 8.0), (1.4, 8.0))}
 
 
 # ---------------------------------------------------------------- the network
