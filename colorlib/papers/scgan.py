@@ -107,7 +107,7 @@ PRESETS = presets(PAPER)
 VARIANTS = {"scgan": PRESETS, "scgan_released": presets(RELEASED, value_range=(0.0, 1.0)),
             "scgan_infrared": presets(INFRARED, sees="infrared", pretraining=())}
 narrow = lambda width: dict(width=width, attention_width=width, feature_width=width, batch_size=16)      # the variants' weights are small
-VARIANTS["scgan_infrared"]["class"] = replace(VARIANTS["scgan_infrared"]["class"], **narrow(8), phase_one=1_500, steps=1_700)
+VARIANTS["scgan_infrared"]["class"] = replace(VARIANTS["scgan_infrared"]["class"], **narrow(8), phase_one=1_000, steps=1_150)
 VARIANTS["scgan_released"]["class"] = replace(VARIANTS["scgan_released"]["class"], **narrow(10), pretraining=(1_200, 4e-3), phase_one=1_500, steps=1_750)
 GALLERY = True                                       # `reproduce` draws the paper's figures, see `galleries.py`
 TRAINING_ABLATIONS = {
