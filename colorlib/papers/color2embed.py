@@ -49,7 +49,7 @@ class Config:
 
 PAPER = Config()
 SMALL = replace(PAPER, encoder="strided", perceptual_weight=0.0, reference_size=64, image_size=64)
-PRESETS = {"paper": PAPER, "class": replace(SMALL, width=12, embedding=128, one_cycle=3e-3, steps=4_000),
+PRESETS = {"paper": PAPER, "class": replace(SMALL, width=12, embedding=128, one_cycle=3e-3, steps=1_700),
            "smoke": replace(SMALL, width=8, embedding=64, one_cycle=5e-3, batch_size=8, steps=150)}
 
 
