@@ -3,12 +3,10 @@
 The training split of a data set is cut by hash into "fit", nineteen twentieths, and "tuning"; the test split takes no part. A paper's file lists the changes that need
 a training in `RECIPES`, those of painting alone in `DECODINGS`. Rows go to `data/results/ablations.csv`.
 """
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from colorlib import experiments, metrics, results, train, zoo
-from colorlib.files import write_atomic
 
 TABLE = "ablations"
 PICTURES, SIDE = 200, 128       # measured on
@@ -49,7 +47,7 @@ def choose(name, weights, size="class", spec=None, least=0.0, rows=None, device=
     sidecar = zoo.read_sidecar(weights)
     sidecar["config"] |= known[best]
     sidecar["decoding"] = f"{best}: the best PSNR on {limit} held-out training photographs, at least {least:.0%} as colourful as the truth"
-    write_atomic(Path(weights).with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
+    zoo.write_sidecar(weights, sidecar)
     yield f"chosen: {best}"
 
 

@@ -182,7 +182,15 @@ def save_weights(model, name, path, info):
     content = safetensors.torch.save(compact(model.state_dict()))
     sidecar = {"method": name, "config": asdict(model.config)} | info | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     write_atomic(path, content)
-    write_atomic(path.with_suffix(".json"), (json.dumps(sidecar, indent=1) + "\n").encode())
+    write_sidecar(path, sidecar)
+
+
+def write_sidecar(path, sidecar):
+    """Write the JSON beside a weights file, atomically, each row of the training log on a line of its own."""
+    text = json.dumps({key: value for key, value in sidecar.items() if key != "log"}, indent=1)
+    if rows := sidecar.get("log"):
+        text = text.removesuffix("\n}") + ',\n "log": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]\n}"
+    write_atomic(Path(path).with_suffix(".json"), (text + "\n").encode())
 
 
 def read_sidecar(path):

@@ -136,7 +136,7 @@ def test_colorize_file_writes_beside_the_input_once(tmp_path, photo):
 
 def test_upload_colour_save(tmp_path, photo):
     view = widgets.PhotoDrop(folder=tmp_path)
-    assert view.save.disabled and view.picture is None and repr(view) == f"PhotoDrop(method='{zoo.BEST['']}')"
+    assert view.save.disabled and view.picture is None and repr(view) == "PhotoDrop(method='best')"
     upload(view, "cat.png", png(photo))
     assert view.upload.value == () and not view.upload.disabled and not view.save.disabled
     assert view.name.value == "cat_colorized.png" and "cat.png is coloured" in view.message.value

@@ -54,14 +54,15 @@ class Config:
 PAPER = Config()
 SMALL = replace(PAPER, classes=10, hidden=256, batch_size=32)
 PRESETS = {"paper": PAPER,
-           "class": replace(SMALL, channels=(24, 40, 80, 160, 224), class_weight=0.25, zoom=0.75, small=(0.5, 0.75), steps=12_000, image_size=128),
+           "class": replace(SMALL, channels=(24, 40, 80, 160, 224), class_weight=0.25, zoom=0.75, small=(0.5, 0.75), steps=12_000, image_size=128,
+                            chroma_gain=1.35),
            "smoke": replace(SMALL, channels=(8, 16, 24, 32, 48), blocks=1, hidden=64, batch_size=8, steps=150, image_size=64, learning_rate=8e-3)}
-FIRST = {"class_weight": 0.1, "zoom": 0.6, "small": (0.6, 0.75)}       # what the comparisons began with
+FIRST = {"class_weight": 0.1, "zoom": 0.6, "small": (0.6, 0.75), "chroma_gain": 1.0}       # what the comparisons began with
 RECIPES = {name: FIRST | changes for name, changes in {      # what was tried with shorter trainings, see `tuning.py`
     "as it is": {}, "labels not looked at": {"class_weight": 0.0}, "labels weigh five times": {"class_weight": 0.5}, "one scale": {"zoom": 1.0},
     "contrast left alone": {"contrast": 0.0}, "full size from the start": {"small": (0.0, 1.0)}, "rare colours weigh more": {"alpha": 0.5},
     "last weights, not averaged": {"average_over": 0.0}, "half the rate": {"learning_rate": 2e-3}}.items()} | {"as chosen": {}}
-DECODINGS = {"as it is": {}, "mirror image not asked": {"mirror": False}} | {      # with trained weights
+DECODINGS = {"as it is": {"chroma_gain": 1.0}, "mirror image not asked": {"mirror": False, "chroma_gain": 1.0}} | {      # with trained weights
     f"temperature {t}, gain {g}, knee {k}": {"temperature": t, "chroma_gain": g, "chroma_knee": k}
     for t in (1.0, 0.7, 0.5) for g, k in ((1.0, 0.0), (1.2, 0.0), (1.3, 0.0), (1.35, 0.0), (1.4, 0.0), (1.2, 8.0), (1.4, 8.0))}
 

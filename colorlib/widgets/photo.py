@@ -63,7 +63,7 @@ class PhotoDrop(VBox):
     """
 
     def __init__(self, method="best", folder=".", **conditions):
-        self.method, self.folder, self.conditions = zoo.choose(method, **conditions).name, Path(folder), conditions
+        self.method, self.folder, self.conditions = method, Path(folder), conditions
         self.picture, self._busy = None, threading.Lock()    # JupyterLab may run callbacks side by side, in subshells
         self.upload = FileUpload(accept="image/*", description="Choose a photo", tooltip=f"up to {UPLOAD_LIMIT}",
                                  layout={"width": "14em"})
@@ -84,7 +84,7 @@ class PhotoDrop(VBox):
         def work():
             self.picture = zoo.colorize(source, self.method, **self.conditions)
             self.view.value, self.name.value = compare_html(self.picture), images.colorized_name(name)
-            return f"{name} is coloured by {self.method}: compare, then save it."
+            return f"{name} is coloured by {zoo.choose(self.method, **self.conditions).name}: compare, then save it."
         self._run(work, f"Colouring {name} ...")
 
     def save_picture(self):
