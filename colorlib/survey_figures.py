@@ -24,7 +24,8 @@ ABLATIONS = {                               # method: {metric: label}, see `abla
 PICTURES = 24                               # scenes of which HIS is drawn
 SCALES = (1.5, 1.25, 1, 0.8)                # of a wide grid, until it is small enough
 HYPHENATED = {"koalarization": "koala- riza- tion", "cyclegan": "cycle- gan", "color2embed": "color2- embed", "gray2color": "gray2- color",
-              "siggraph17": "siggraph 17", "reference": "refer- ence", "hscau_named": "hscau named"}      # where a narrow column's title may break
+              "siggraph17": "siggraph 17", "reference": "refer- ence", "hscau_named": "hscau named", "photonet": "photo- net", "larsson": "lars- son",
+              "pix2pix": "pix2- pix", "scgan_released": "scgan re- leased", "gray2color_seed": "gray2- color seed"}      # where a narrow column's title may break
 LANGUAGE = ("constant bin", "fcnn", "concat", "film")
 SCORES = {"acc@1": "acc@1 %", "acc@5": "acc@5 %"}
 
