@@ -22,10 +22,10 @@ DRAWS = 16                                  # paintings whose spread is drawn; S
 SHOWN = 3
 UPDATES = 100                               # of the short training whose losses are weighed
 MADE_UP = "photo, made up"                  # what these are called, for a row: their infrared is
-SHORT = {"unet_infrared": "L1 U-Net", "pix2pix_infrared": "pix2 pix", "sshape": "S- shape", "sshape_refiner": "S-sh., refiner",
-         "stacked_gan": "stack- ed GAN", "triplet_gan": "triplet GAN", "asym_cyclegan": "asym. cycle", "asym_cyclegan_paired": "cycle, paired",
-         "cyclegan_infrared": "Cycle GAN", "unit": "UNIT", "nirnet": "nirnet", "scgan_infrared": "SCGAN",
-         "infrared": "infra- red"}          # what a narrow column is called
+SHORT = {"unet_infrared": "L1 U-Net", "pix2pix_infrared": "pix2 pix", "sshape": "S- shape", "sshape_refiner": "S-sh. EN",
+         "stacked_gan": "stack GAN", "triplet_gan": "trip. GAN", "asym_cyclegan": "asym. cycle", "asym_cyclegan_paired": "asym. pairs",
+         "cyclegan_infrared": "Cycle GAN", "unit": "UNIT", "nirnet": "nir- net", "scgan_infrared": "SCGAN",
+         "infrared": "NIR"}          # what a narrow column is called
 
 
 def draw(method, model, size):
