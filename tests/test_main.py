@@ -23,6 +23,7 @@ def workshop(tmp_path, monkeypatch):
     """An empty folder to work in, a tiny model as the shipped one, and results that go nowhere else."""
     empty_workshop(tmp_path, monkeypatch)
     monkeypatch.setitem(koala.PRESETS, "smoke", TINY)
+    monkeypatch.setitem(zoo.BEST, "", "koalarization")
     torch.manual_seed(0)
     zoo.save_weights(koala.build(TINY), "koalarization", zoo.weights_file("koalarization"), {"size": "class"})
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)).save("photo.png")
@@ -61,7 +62,7 @@ def test_one_reference_for_many_pictures(workshop, capsys, monkeypatch):
         assert cli.main(["colorize", "in", "--method", "welsh", *arguments]) == 1
         error = capsys.readouterr().err
         assert sentence in error and error.count("\n") == 1
-    assert cli.main(["colorize", "photo.png", "--reference", "reference.png"]) == 1
+    assert cli.main(["colorize", "photo.png", "--method", "koalarization", "--reference", "reference.png"]) == 1
     assert "koalarization takes no reference; methods that do: welsh" in capsys.readouterr().err
 
 
@@ -73,7 +74,7 @@ def test_the_original_is_never_overwritten(workshop, capsys):
 
 @pytest.mark.parametrize("arguments, sentence", [
     (["colorize", "gone.jpg"], "gone.jpg does not exist"), (["colorize", "photo.png", "--method", "magic"], "no method 'magic'"),
-    (["colorize", "photo.png", "--caption", "red"], "takes no caption"), (["colorize", "photo.png", "--device", "cuda:9"], "CUDA"),
+    (["colorize", "photo.png", "--method", "koalarization", "--caption", "red"], "takes no caption"), (["colorize", "photo.png", "--device", "cuda:9"], "CUDA"),
     (["train", "magic"], "no method 'magic'"), (["evaluate", "koalarization", "--weights", "w.safetensors"], "w.safetensors"),
     (["data", "nowhere"], "nowhere"), (["train", "koalarization", "--data", "nowhere"], "nowhere")])
 def test_mistakes_end_in_one_sentence(workshop, capsys, arguments, sentence):
@@ -114,5 +115,5 @@ def test_bench_prints_every_peer(workshop, capsys):
 
 
 def test_the_module_runs(workshop):
-    done = subprocess.run([sys.executable, "-m", "colorlib", "colorize", "gone.jpg"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "colorlib", "colorize", "gone.jpg", "--method", "koalarization"], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr and "gone.jpg" in done.stderr
