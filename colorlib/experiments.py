@@ -225,6 +225,22 @@ def evaluate(colorizers, dataset, working_size, batch_size=20, progress=None, co
     return {name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in scores.items()}
 
 
+def measure_over_grey(method, model, dataset, progress=None):
+    """{"n", metric: mean} of a method that sees grey pictures, alone or with hints, as `colorize` paints them, with "gain", in dB over the same pictures left grey, and
+    its 95 % interval "gain_low", "gain_high"."""
+    place, working_size = next(model.parameters(), torch.empty(0)).device, zoo.working_size(model.config)
+    colorizers = {"grey": grey, "": lambda batch: method.papers.colorize(model, to_device(batch, place))}
+    scores = evaluate(colorizers, dataset, working_size, progress=progress, conditions=conditions_for(method, working_size))
+    gains = scores[""]["psnr"] - scores["grey"]["psnr"]
+    low, high = metrics.bootstrap_ci(gains)
+    return metrics.summarize(scores[""]) | {"gain": float(gains.mean()), "gain_low": low, "gain_high": high}
+
+
+def grey(batch):
+    """The colorizer that adds no colour."""
+    return torch.zeros(len(batch["L"]), 2, 1, 1)
+
+
 def summarize_pairs(method, model, dataset):
     """{"n", metric: mean} of a method that sees infrared on pairs, its first variant, at its working size."""
     painted = lambda batch: method.papers.variants(model)[""](to_device(batch, next(model.parameters()).device))
@@ -390,7 +406,7 @@ def to_device(batch, device):
 
 def trivial_colorizers(spec, side, sees="grey"):
     """The answers that cost nothing: grey and, where the data have a "train" split to take it from, their mean colour. For infrared see `infrared_floors`."""
-    rows = {"grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)}
+    rows = {"grey": grey}
     try:
         known = open_dataset(spec, side, split="train", limit=2000, sees=sees)
     except FileNotFoundError:      # a test folder alone

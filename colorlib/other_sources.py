@@ -3,33 +3,31 @@
 A source is a folder; all its pictures are measured. A gain over the same pictures left grey can be compared between sources, a PSNR cannot. Rows go to
 `data/results/natural.csv`.
 """
-from colorlib import experiments, metrics, results, train, zoo
+from colorlib import experiments, results, train, zoo
 
 TABLE = "natural"
 
 
 def can_be_measured(name, size="class"):
-    """Whether a method has weights, or needs none, sees grey pictures, and needs nothing beside them or hints, which the pictures themselves give."""
+    """Whether a method has weights, or needs none, and `needs_little`."""
     method = zoo.get(name)
-    return (not method.learns or zoo.weights_file(name, size).exists()) and method.sees == "grey" and not set(method.conditions) - {"hints"} \
-        and not experiments.reads_clips(method)
+    return (not method.learns or zoo.weights_file(name, size).exists()) and needs_little(method)
+
+
+def needs_little(method):
+    """Whether a method sees grey pictures and needs nothing beside them, or hints, which the pictures themselves give."""
+    return method.sees == "grey" and not set(method.conditions) - {"hints"} and not experiments.reads_clips(method)
 
 
 def measure(name, folder, size=None, weights=None, limit=None, device="auto", progress=None, write=True):
     """Paint all pictures of a folder (at most `limit`, evenly spread) and append a row. Returns {"n", metric: mean}, with "gain", in dB over grey, and its
     95 % interval "gain_low", "gain_high". Raises ValueError for a method that needs a caption, a reference, infrared or clips."""
     size, method = size or train.size(), zoo.get(name)
-    if method.sees != "grey" or set(method.conditions) - {"hints"} or experiments.reads_clips(method):
+    if not needs_little(method):
         raise ValueError(f"{name} needs more than a grey picture: choose a method that is automatic or takes hints, such as {zoo.BEST['']}.")
     model = zoo.load(name, weights, size, device)
-    working, place = zoo.working_size(model.config), next(model.parameters(), None)
     dataset = experiments.open_dataset(folder, experiments.TEST_SIZE[size], "all", limit)
-    paint = lambda batch: method.papers.colorize(model, experiments.to_device(batch, place.device) if place is not None else batch)
-    scores = experiments.evaluate({"grey": lambda batch: batch["L"].new_zeros(len(batch["L"]), 2, 1, 1), "": paint}, dataset, working, progress=progress,
-                                  conditions=experiments.conditions_for(method, working))
-    gains = scores[""]["psnr"] - scores["grey"]["psnr"]
-    low, high = metrics.bootstrap_ci(gains)
-    summary = metrics.summarize(scores[""]) | {"gain": float(gains.mean()), "gain_low": low, "gain_high": high}
+    summary = experiments.measure_over_grey(method, model, dataset, progress)
     if write:
         trained = experiments.columns_of_training(model, weights or zoo.weights_file(name, size)) if method.learns else {}
         results.append(TABLE, {"method": name, "variant": "", **experiments.columns_of_test(size, folder, dataset, "all"), **trained} | summary)

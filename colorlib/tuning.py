@@ -6,7 +6,7 @@ a training in `RECIPES`, those of painting alone in `DECODINGS`. Rows go to `dat
 from dataclasses import replace
 from pathlib import Path
 
-from colorlib import experiments, metrics, results, train, zoo
+from colorlib import experiments, results, zoo
 
 TABLE = "ablations"
 PICTURES, SIDE = 200, 128       # measured on
@@ -19,34 +19,36 @@ def compare(name, size="class", rows=None, steps=None, seeds=1, spec=None, folde
     rows: only these; steps: updates, fewer than the preset's as a rule. Raises ValueError for a method without recipes or an unknown row.
     """
     method = zoo.get(name)
-    known, spec = listed(method, "RECIPES", rows), spec or experiments.default_data(zoo.get(name), size)
+    known, spec = listed(method, "RECIPES", rows), spec or experiments.default_data(method, size)
     for row in rows or known:
         for seed in range(seeds):
             run = Path(folder) / f"{name}-{size}-{row.replace(' ', '_').replace(',', '')}-{seed}"
             changes = known[row] | ({"steps": steps} if steps else {})
             weights = experiments.train_method(name, size, spec, run, seed=seed, device=device, precision=precision, changes=changes, progress=progress, split="fit")
             if weights is not None:      # not in a helping process of a parallel run
-                yield write(method, row, size, spec, zoo.load(name, weights, size, device), weights, limit)
+                yield say(name, row, measure(method, row, size, spec, zoo.load(name, weights, size, device), weights, limit))
 
 
 def choose(name, weights, size="class", spec=None, least=0.0, rows=None, device="auto", limit=PICTURES):
     """Measure every row of a paper's `DECODINGS` on "tuning" with given weights, which should have been trained on "fit"; yield a line about each. Then write the one
     of the highest PSNR, among those at least `least` as colourful as the truth, into the weights' JSON file; where none is, the most colourful one."""
     method = zoo.get(name)
-    known, spec = listed(method, "DECODINGS", rows), spec or experiments.default_data(zoo.get(name), size)
+    known, spec = listed(method, "DECODINGS", rows), spec or experiments.default_data(method, size)
     model, found = zoo.load(name, weights, size, device), {}
     config = model.config
     try:
         for row in rows or known:
             model.config = replace(config, **known[row])
-            yield write(method, row, size, spec, model, weights, limit, found)
+            found[row] = measure(method, row, size, spec, model, weights, limit)
+            yield say(name, row, found[row])
     finally:
         model.config = config      # `zoo.load` keeps models
     lively = [row for row in found if found[row]["colorfulness_ratio"] >= least]
     best = max(lively, key=lambda row: found[row]["psnr"]) if lively else max(found, key=lambda row: found[row]["colorfulness_ratio"])
     sidecar = zoo.read_sidecar(weights)
     sidecar["config"] |= known[best]
-    sidecar["decoding"] = f"{best}: the best PSNR on {limit} held-out training photographs, at least {least:.0%} as colourful as the truth"
+    why = f"the best PSNR on {limit} held-out training photographs, at least" if lively else f"the most colourful on {limit} held-out training photographs, none being"
+    sidecar["decoding"] = f"{best}: {why} {least:.0%} as colourful as the truth"
     zoo.write_sidecar(weights, sidecar)
     yield f"chosen: {best}"
 
@@ -60,18 +62,18 @@ def listed(method, attribute, rows):
     return known
 
 
-def write(method, row, size, spec, model, weights, limit, found=None):
-    """Measure one row, append it to the table, keep it in `found`, and say it in a line."""
+def measure(method, row, size, spec, model, weights, limit):
+    """Measure one row and append it to the table; returns {metric: mean}."""
     dataset = experiments.open_dataset(spec, SIDE, "tuning", limit)
-    conditions, working = experiments.conditions_for(method, zoo.working_size(model.config)), zoo.working_size(model.config)
-    place, grey = next(model.parameters()).device, experiments.trivial_colorizers(spec, SIDE)["grey"]
-    paint = lambda batch: method.papers.colorize(model, experiments.to_device(batch, place))
-    scores = experiments.evaluate({"grey": grey, "": paint}, dataset, working, progress=False, conditions=conditions)
-    summary = metrics.summarize(scores[""]) | {"gain": float((scores[""]["psnr"] - scores["grey"]["psnr"]).mean())}
-    results.append(TABLE, {"method": method.name, "variant": row, **experiments.columns_of_test(size, spec, dataset, "tuning"), **experiments.columns_of_training(model, weights)} | summary)
-    if found is not None:
-        found[row] = summary
-    return f"{method.name}: {row}: " + ", ".join(f"{heading} {summary[key]:.{digits}f}" for key, (heading, digits) in HEADINGS.items())
+    summary = experiments.measure_over_grey(method, model, dataset, progress=False)
+    results.append(TABLE, {"method": method.name, "variant": row, **experiments.columns_of_test(size, spec, dataset, "tuning"),
+                           **experiments.columns_of_training(model, weights)} | summary)
+    return summary
+
+
+def say(name, row, summary):
+    """One row in a line."""
+    return f"{name}: {row}: " + ", ".join(f"{heading} {summary[key]:.{digits}f}" for key, (heading, digits) in HEADINGS.items())
 
 
 def table(name):

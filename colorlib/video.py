@@ -35,8 +35,8 @@ def colorize_video(path, output=None, method="best", *, smooth=None, hints=None,
     sound is copied where the output can hold it, else converted, and subtitles are left out. MKV and WebM round time stamps to thousandths of a
     second, GIF to hundredths.
 
-    method: any of the catalogue, or "best", see `zoo.choose`: single pictures' colours, smoothed, came nearer to the true ones than those of "tcvc" and were about
-    as steady (`data/results/video.csv`). smooth: how much of the colours is carried along the motion from frame to frame, 0 to 1 (`frames.FramePainter`);
+    method: any of the catalogue, or "best", see `zoo.choose`: the colours of a method for single pictures, "koalarization", smoothed, came nearer to the true ones than
+    those of "tcvc" and were about as steady (`data/results/video.csv`). smooth: how much of the colours is carried along the motion from frame to frame, 0 to 1 (`frames.FramePainter`);
     default: 0 for a method that remembers by itself, else `frames.SMOOTH`. cuts: "auto" finds the first frames of shots (`mark_cuts`), where the colours of before do not count;
     "none"; or a list of them, counted from 0. rate: frames a second of a folder (default 24). allow_truncated: see `Video`. The others: as for
     `zoo.colorize`; hints and reference hold for every frame.

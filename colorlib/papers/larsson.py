@@ -241,10 +241,20 @@ def predict(model, gray):
     smallest = 32 if model.config.fully_connected else 16
     height, width, stride = *gray.shape[-2:], model.config.stride
     padded = F.pad(gray, (0, max(0, smallest - width), 0, max(0, smallest - height)), mode="replicate")
-    rows, columns = (torch.arange(0, side, stride, device=gray.device) for side in (height, width))
-    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).flatten(0, 1).add((stride - 1) / 2).expand(len(gray), -1, -1)
-    shape = (len(gray), len(rows), len(columns), -1)
-    return tuple(logits.softmax(-1).view(shape).permute(0, 3, 1, 2) for logits in model.eval()(padded, places.to(gray)))
+    places, shape = places_of(gray, stride)
+    return tuple(as_maps(logits, shape) for logits in model.eval()(padded, places))
+
+
+def places_of(x, stride):
+    """The middles of the squares of `stride` px of pictures `(N, C, H, W)`: places `(N, P, 2)`, row and column in px, and (rows, columns) of them."""
+    rows, columns = (torch.arange(0, side, stride, device=x.device) for side in x.shape[-2:])
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).flatten(0, 1).add((stride - 1) / 2).expand(len(x), -1, -1)
+    return places.to(x), (len(rows), len(columns))
+
+
+def as_maps(logits, shape):
+    """Logits `(N, P, K)` at `places_of` -> probabilities `(N, K, rows, columns)`."""
+    return logits.softmax(-1).unflatten(1, shape).permute(0, 3, 1, 2)
 
 
 @torch.no_grad()

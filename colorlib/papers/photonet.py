@@ -5,7 +5,7 @@ random places from all layers at once, so that an update pays for no decoder. Fr
 picture shows, and where the data have labels that vector learns to name them. Ours: a residual encoder (He et al. 2016), pictures shown larger and smaller,
 lighter and darker, small ones first; averaged weights; and the mean of what it sees in the picture and in its mirror image.
 
-The colours painted are the annealed mean of the distribution, made stronger where it is sure (`koalarization.enliven`); temperature, gain and knee were chosen on
+The colours painted are the annealed mean of the distribution, made stronger by a gain, with a knee only where it is sure (`koalarization.enliven`); temperature, gain and knee were chosen on
 photographs that no training saw (`python -m colorlib tune photonet`).
 """
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ from torch import nn
 from colorlib import lab, train
 from colorlib.papers import cic
 from colorlib.papers.koalarization import Residual, enliven
-from colorlib.papers.larsson import sample
+from colorlib.papers.larsson import as_maps, places_of, sample
 
 
 @dataclass(frozen=True)
 class Config:
-    """One size of network serves all; `paper` only trains longer, as there is no paper."""
+    """Defaults are those of `paper`, which is larger and learns longer than the others, as there is no paper."""
     channels: tuple = (32, 64, 128, 256, 384)       # of the maps at 1/2, 1/4, ... of the size
     blocks: int = 2                                 # residual blocks a map
     hidden: int = 384
@@ -179,9 +179,8 @@ def predict(model, L):
     so, whose mean with the picture's is then given."""
     height, width, stride = *L.shape[-2:], model.config.stride
     padded = F.pad(L, (0, -width % stride, 0, -height % stride), mode="replicate")
-    rows, columns = (torch.arange(0, side, stride, device=L.device) for side in padded.shape[-2:])
-    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).flatten(0, 1).add((stride - 1) / 2).expand(len(L), -1, -1).to(L)
-    answer = lambda x: model.eval()(x, places)[0].softmax(-1).view(len(L), len(rows), len(columns), -1).permute(0, 3, 1, 2)
+    places, shape = places_of(padded, stride)
+    answer = lambda x: as_maps(model.eval()(x, places)[0], shape)
     return (answer(padded) + answer(padded.flip(-1)).flip(-1)) / 2 if model.config.mirror else answer(padded)
 
 
