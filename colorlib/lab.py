@@ -3,11 +3,15 @@
 Lab here is CIE 1976 L*a*b* for the D65 illuminant and the 2 degree observer, with the constants of scikit-image, so numbers agree
 with the papers that used it. Tensors carry colour on axis -3, `(..., 3, H, W)`; arrays carry it on the last axis, `(H, W, 3)`.
 Everything is plain elementwise arithmetic in float32 (float64 for float64 input): autocast and TF32, which tint greys, cannot touch it.
+The formulas stand at the end of this file; `lab_cpu.py` and `lab_gpu.py` compute the same quicker, where nothing but speed differs.
 """
 from functools import lru_cache
 
 import numpy as np
 import torch
+
+from colorlib import lab_cpu
+from colorlib.nearest import nearest
 
 L_HALF = 50.0        # L / 50 - 1 maps [0, 100] to [-1, 1]
 AB_MAX = 110.0       # the ab range of the grids below; sRGB itself spans a in [-86.2, 98.3], b in [-107.9, 94.5]
@@ -28,7 +32,11 @@ def rgb_to_lab(rgb):
     Raises TypeError for other kinds and dtypes, ValueError for a shape without three colours.
     """
     if isinstance(rgb, np.ndarray):
-        return _on_array(_rgb_to_lab, rgb)
+        return _on_array(_rgb_to_lab, rgb, _FAST.rgb_to_lab)
+    if lab_cpu.fits(_check(rgb, "rgb")):
+        return _FAST.rgb_to_lab(rgb)
+    if rgb.is_cuda and (gpu := _gpu()) and gpu.fits(rgb):
+        return gpu.rgb_to_lab(rgb, *plain_to_lab())
     return _rgb_to_lab(_as_float(rgb, "rgb", linear=True))
 
 
@@ -39,8 +47,13 @@ def lab_to_rgb(lab, clip=True):
     clip=False returns the raw values, so `rgb_to_lab(lab_to_rgb(lab, clip=False))` gives `lab` back.
     """
     if isinstance(lab, np.ndarray):
-        return _on_array(lambda x: _lab_to_rgb(x, clip), lab, integers=False)
-    return _lab_to_rgb(_as_float(lab, "lab", integers=False), clip)
+        return _on_array(lambda x: _lab_to_rgb(x, clip), lab, lambda x: _FAST.lab_to_rgb(x, clip), integers=False)
+    lab = _as_float(lab, "lab", integers=False)
+    if lab_cpu.fits(lab):
+        return _FAST.lab_to_rgb(lab, clip)
+    if lab.is_cuda and (gpu := _gpu()) and gpu.fits(lab):
+        return gpu.lab_to_rgb(lab, clip, *plain_to_rgb(clip))
+    return _lab_to_rgb(lab, clip)
 
 
 def map_to_gamut(lab, steps=14):
@@ -76,7 +89,7 @@ def in_gamut(lab, tolerance=GAMUT_TOLERANCE):
     if isinstance(lab, np.ndarray):
         rgb = lab_to_rgb(lab, clip=False)
         return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(-1)
-    rgb = _lab_to_rgb(_as_float(lab, "lab", integers=False), clip=False)
+    rgb = lab_to_rgb(lab, clip=False)
     return ((rgb >= -tolerance) & (rgb <= 1 + tolerance)).all(-3)
 
 
@@ -164,20 +177,25 @@ def nearest_bin(ab, bins):
     """Index of the closest bin centre for every pixel. ab `(N, 2, H, W)` in CIE units; bins `(Q, 2)`. Returns int64 `(N, H, W)`."""
     pixels = _pixels(ab)
     bins = bins.to(pixels)
-    return torch.stack([torch.cdist(image.reshape(-1, 2), bins).argmin(1).view(image.shape[:2]) for image in pixels])
+    return torch.stack([nearest(image.reshape(-1, 2), bins, 1)[0].view(image.shape[:2]) for image in pixels])
+
+
+def soft_bins(ab, bins, neighbors=10, sigma=5.0):
+    """ab -> the nearest bins and how much of a pixel belongs to each: Gaussian weights (Zhang et al. 2016, section 2.2; 10 neighbours as in their code).
+
+    ab `(N, 2, H, W)` in CIE units; bins `(Q, 2)`; sigma in CIE units. Returns index int64 and share float32, both `(N, neighbors, H, W)`, nearest first; shares
+    of a pixel sum to 1.
+    """
+    pixels = _pixels(ab)
+    index, distance = nearest(pixels.flatten(0, 2), bins.to(pixels), neighbors)                     # (P, k)
+    share = torch.softmax(-distance / (2 * sigma ** 2), 1)
+    return tuple(x.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2) for x in (index, share))
 
 
 def soft_encode(ab, bins, neighbors=10, sigma=5.0):
-    """ab -> a distribution over bins: Gaussian weights on the nearest bins (Zhang et al. 2016, section 2.2; 10 neighbours as in their code).
-
-    ab `(N, 2, H, W)` in CIE units; bins `(Q, 2)`; sigma in CIE units. Returns `(N, Q, H, W)`, summing to 1 over Q.
-    """
-    pixels = _pixels(ab)
-    bins = bins.to(pixels)
-    distance, index = torch.cdist(pixels.flatten(0, 2), bins).topk(neighbors, largest=False)      # (P, k)
-    weight = torch.softmax(-distance.square() / (2 * sigma ** 2), 1)
-    encoded = torch.zeros(len(weight), len(bins), device=ab.device).scatter_(1, index, weight)
-    return encoded.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
+    """ab -> a distribution over all bins: `soft_bins` spread out. Returns `(N, Q, H, W)`, summing to 1 over Q."""
+    index, share = soft_bins(ab, bins, neighbors, sigma)
+    return torch.zeros(len(ab), len(bins), *ab.shape[2:], device=ab.device).scatter_(1, index, share)
 
 
 def annealed_mean(logits, bins, temperature=0.38):
@@ -277,13 +295,18 @@ def luma_of(rgb):
     return (rgb * rgb.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
 
 
-def _as_float(x, name, integers=True, linear=False):
-    """Check kind and shape; return float32/64, in linear light when asked."""
+def _check(x, name):
+    """A tensor of three colours, as it is. Raises TypeError, ValueError for anything else."""
     if not torch.is_tensor(x):
         raise TypeError(f"{name} must be a torch tensor or a numpy array, not {type(x).__name__}.")
     if x.ndim < 3 or x.shape[-3] != 3:
         raise ValueError(f"{name} must have shape (..., 3, H, W), not {tuple(x.shape)}.")
-    levels = {torch.uint8: 255, torch.uint16: 65535}.get(x.dtype)
+    return x
+
+
+def _as_float(x, name, integers=True, linear=False):
+    """Check kind and shape; return float32/64, in linear light when asked."""
+    levels = {torch.uint8: 255, torch.uint16: 65535}.get(_check(x, name).dtype)
     if x.is_floating_point():
         x = x if x.dtype == torch.float64 else x.float()
         return _linearize(x) if linear else x
@@ -298,10 +321,36 @@ def _with_plane(array):                   # (3,) and (W, 3) arrays are fine too:
     return array.reshape((1,) * max(0, 3 - array.ndim) + array.shape)
 
 
-def _on_array(convert, array, integers=True):
+def _on_array(convert, array, fast, integers=True):
+    if lab_cpu.fits(_with_plane(array)) and (integers or array.dtype == np.float32):
+        return fast(array)
     tensor = torch.from_numpy(np.require(_with_plane(array), requirements="CW")).movedim(-1, -3)      # writable, or torch warns
     result = convert(_as_float(tensor, "The array", integers, linear=integers))
     return np.ascontiguousarray(result.movedim(-3, -1).numpy()).reshape(array.shape)
+
+
+@lru_cache
+def _gpu():
+    """The module of the GPU kernels, None where Triton is not installed."""
+    try:
+        from colorlib import lab_gpu
+        return lab_gpu
+    except ImportError:
+        return None
+
+
+@lru_cache
+def plain_to_lab():
+    """What the GPU kernels need to know of `rgb_to_lab`: nine numbers of its matrix, and itself in torch."""
+    return tuple(float(value / white) for row, white in zip(RGB_TO_XYZ, WHITE) for value in row), lambda rgb: _rgb_to_lab(_as_float(rgb, "rgb", linear=True))
+
+
+@lru_cache
+def plain_to_rgb(clip):
+    return tuple(float(value * white) for row in XYZ_TO_RGB for value, white in zip(row, WHITE)), lambda lab: _lab_to_rgb(_as_float(lab, "lab", integers=False), clip)
+
+
+_FAST = lab_cpu.Conversion(RGB_TO_XYZ, XYZ_TO_RGB, WHITE, _linear_table)
 
 
 def _describe(x):

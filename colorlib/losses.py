@@ -50,7 +50,8 @@ def gradient_penalty(critic, real, fake, reduce="sum", share=None):
 
 
 def rebalanced_cross_entropy(logits, target, weights, normalize="pixels", share=None):
-    """Cross-entropy with one weight a class. logits `(N, Q, H, W)`; target bins `(N, H, W)` int64 or distributions `(N, Q, H, W)`; weights `(Q,)`.
+    """Cross-entropy with one weight a class. logits `(N, Q, H, W)`; target bins `(N, H, W)` int64, distributions `(N, Q, H, W)`, or a few bins and their shares,
+    two `(N, k, H, W)`, largest first (`lab.soft_bins`); weights `(Q,)`.
 
     A distribution counts with the weight of its largest bin (Zhang et al. 2016, Eqs. 2 and 3). normalize: "pixels", the mean over all pixels, as
     Zhang et al.; "weights", divided by the sum of the weights met in the batch, as torch's `CrossEntropyLoss` and so Manjunatha et al. share: `(N,)`,
@@ -59,7 +60,9 @@ def rebalanced_cross_entropy(logits, target, weights, normalize="pixels", share=
     if normalize not in ("pixels", "weights"):
         raise ValueError(f"normalize is {normalize!r}: choose pixels or weights.")
     log_probability = F.log_softmax(logits.float(), 1)
-    if target.ndim == 3:
+    if isinstance(target, tuple):
+        bins, entropy = target[0][:, 0], -(target[1] * log_probability.gather(1, target[0])).sum(1)
+    elif target.ndim == 3:
         bins, entropy = target, F.nll_loss(log_probability, target, reduction="none")                     # (N, H, W)
     else:
         bins, entropy = target.argmax(1), -(target * log_probability).sum(1)

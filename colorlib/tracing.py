@@ -242,7 +242,7 @@ def _record_preset(name, config):      # a Config says all of a network, and a f
 def pretend():
     """Inside, tensors have shapes and no values. What colorlib's functions remembered meanwhile is forgotten, for it has none either."""
     modules = [module for name, module in sys.modules.items() if name.startswith("colorlib")]
-    known = [one for module in modules for one in vars(module).values() if hasattr(one, "cache_info")]
+    known = [one for module in modules for one in vars(module).values() if hasattr(one, "cache_info") and not isinstance(one, type)]
     before = [one.cache_info().misses for one in known]
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):

@@ -119,6 +119,6 @@ def test_vgg16_is_torchvisions():
 def test_vgg16_without_a_network(monkeypatch):
     def offline(weights):
         raise OSError("no route")
-    monkeypatch.setattr(vgg.torchvision.models, "vgg16", offline)
+    monkeypatch.setattr("torchvision.models.vgg16", offline)
     with pytest.raises(ConnectionError, match="VGG-16's weights could not be fetched .no route.: connect"):
         vgg.load_imagenet(vgg.VGG16())

@@ -123,6 +123,14 @@ def test_weighted_cross_entropy_is_torchs_own():
     assert losses.rebalanced_cross_entropy(logits, target, torch.ones(5), "pixels").item() == pytest.approx(F.cross_entropy(logits, target).item(), rel=1e-5)
 
 
+def test_a_few_bins_and_their_shares_are_a_distribution():
+    logits, target, weights = classes("distributions")
+    share, index = target.sort(1, descending=True)
+    for normalize in ("pixels", "weights"):
+        whole = losses.rebalanced_cross_entropy(logits, target, weights, normalize)
+        assert losses.rebalanced_cross_entropy(logits, (index, share), weights, normalize).item() == pytest.approx(whole.item(), rel=1e-5)
+
+
 def test_a_soft_label_has_the_weight_of_its_largest_bin():
     logits, target, weights = classes("distributions")
     entropy = -(target * logits.log_softmax(1)).sum(1)

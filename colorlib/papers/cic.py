@@ -104,7 +104,7 @@ class ColorfulNet(nn.Module):
         x = lab.scale_L(L) / 2
         for number, one in enumerate(self.blocks, 1):
             x = after(number, one(x))
-        return hide(self.to_bins(x), self.dead)
+        return hide(self.to_bins(x), self.dead if self.config.mask_dead else None)
 
 
 def check_size(L):
@@ -119,8 +119,8 @@ def dead_bins(config):
 
 
 def hide(logits, dead):
-    """Logits in float32, those of dead bins out of the way."""
-    return logits.float().masked_fill(dead.view(1, -1, 1, 1), DEAD)
+    """Logits in float32, those of dead bins (None: there are none) out of the way."""
+    return logits.float() if dead is None else logits.float().masked_fill(dead.view(1, -1, 1, 1), DEAD)
 
 
 # ---------------------------------------------------------------- training
@@ -135,14 +135,14 @@ def measure_prior(dataset, config, pictures=PRIOR_PICTURES):
     total, centres = torch.zeros(config.bins, dtype=torch.float64), bins(config)
     for i in range(0, len(dataset), max(1, len(dataset) // pictures)):
         ab = lab.rgb_to_lab(dataset[i]["rgb"][None])[:, 1:, ::4, ::4]
-        target = encode(ab, centres, config)
-        total += torch.bincount(target.flatten(), minlength=config.bins) if target.ndim == 3 else target.sum((0, 2, 3))
+        index, share = encode(ab, centres, config) if config.soft_labels else (encode(ab, centres, config), torch.ones(()))
+        total += torch.bincount(index.flatten(), share.expand(index.shape).flatten().double(), minlength=config.bins)
     return total / total.sum()
 
 
 def encode(ab, centres, config):
-    """ab `(N, 2, H, W)` -> what the network should say: distributions `(N, Q, H, W)`, or bins `(N, H, W)` without soft labels."""
-    return lab.soft_encode(ab, centres, config.neighbors, config.sigma) if config.soft_labels else lab.nearest_bin(ab, centres)
+    """ab `(N, 2, H, W)` -> what the network should say: some bins and their shares, two `(N, neighbors, H, W)`, or bins `(N, H, W)` without soft labels."""
+    return lab.soft_bins(ab, centres, config.neighbors, config.sigma) if config.soft_labels else lab.nearest_bin(ab, centres)
 
 
 class Step:
@@ -156,10 +156,10 @@ class Step:
         model.class_weights.copy_(self.weights)
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         if config.one_cycle:
-            optimizer = torch.optim.AdamW(learning, config.one_cycle, betas=config.betas, weight_decay=config.weight_decay)
+            optimizer = torch.optim.AdamW(learning, config.one_cycle, betas=config.betas, weight_decay=config.weight_decay, fused=True)
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.one_cycle, total_steps=config.steps + 1, pct_start=0.15)
         else:
-            optimizer = torch.optim.Adam(learning, config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)
+            optimizer = torch.optim.Adam(learning, config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True)
             self.schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.decay_every)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
         self.centres = bins(config).to(fabric.device)

@@ -128,9 +128,10 @@ class Step:
         L, ab = lab.rgb_to_lab(zoom_in(batch["rgb"].float() / 255, config.zoom, config.small[1] if done < config.small[0] else 1.0)).split([1, 2], 1)
         places = (torch.rand(len(L), config.places, 2, device=L.device) * L.new_tensor(L.shape[-2:])).floor()
         colors, classes = self.model(random_gamma(L, config.contrast), places)
-        target = lab.soft_encode(sample(ab, places, 1).transpose(1, 2)[..., None], self.centres, config.neighbors, config.sigma)[..., 0].transpose(1, 2)
-        weight = (target * self.model.module.class_weights).sum(2)                                      # (N, P)
-        found = {"color": (-(target * colors.log_softmax(2)).sum(2) * weight).mean()}
+        bins, share = lab.soft_bins(sample(ab, places, 1).transpose(1, 2)[..., None], self.centres, config.neighbors, config.sigma)
+        bins, share = (x[..., 0].transpose(1, 2) for x in (bins, share))                                # (N, P, k)
+        weight = (share * self.model.module.class_weights[bins]).sum(2)                                 # (N, P)
+        found = {"color": (-(share * colors.log_softmax(2).gather(2, bins)).sum(2) * weight).mean()}
         if config.class_weight and "label" in batch:
             found["class"] = F.cross_entropy(classes, batch["label"], label_smoothing=0.1)
         return {"loss": found["color"] + config.class_weight * found.get("class", 0.0)} | found
