@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import (data, images, infrared_floors, infrared_scores, lab, learned_metrics, metrics, reference_scores, references, results, saliency,
+from colorlib import (data, images, infrared_floors, infrared_scores, lab, learned_metrics, memory, metrics, reference_scores, references, results, saliency,
                       train, video_scores, zoo)
 from colorlib.data.sources import resize
 from colorlib.progress import track
@@ -23,6 +23,8 @@ CLIP_TABLE = "video"                                        # results file and t
 TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictures results are measured on
 INFRARED_TEST_SIZE = TEST_SIZE | {"class": 256, "paper": 256}      # that of the VCIP 2020 challenge
 CLIP_TEST_SIZE = {"smoke": 64, "class": 128, "paper": 256}         # of frames; the last is TCVC's
+SCENES = 2000                                               # how many "scenes" are, where nobody says
+STREAM = "stream:"                                          # in front of shards that are read again and again instead of being packed, see `data.Streamed`
 TUNING = 0.05                                               # share of the training split that recipes are compared on, see `tuning.py`
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
@@ -50,7 +52,7 @@ def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", cap
     if is_scenes(spec):
         if split == "all":
             raise ValueError(f"{spec} has no end, and only of a folder can all pictures be taken: choose train or val.")
-        count = str(spec).partition(":")[2] or "2000"
+        count = str(spec).partition(":")[2] or str(SCENES)
         if not count.isdecimal() or int(count) < 1:
             raise ValueError(f"{spec!r} does not say how many scenes: write a number, such as scenes:8000.")
         found = data.SceneSet(limit or (int(count) if split == "train" else 200), size=side, seed=seed + (0 if split == "train" else 10_000_000))
@@ -68,28 +70,31 @@ def is_scenes(spec):
 
 
 def data_name(spec):
-    """A data set's name in results: the last part of its path, with "pseudo:" in front where infrared is made up, wherever the folder lies; of several sets
-    with + between, of all of them."""
+    """A data set's name in results: the last part of its path, with "pseudo:" in front where infrared is made up, wherever the folder lies, and "stream:" where tars
+    were streamed; of several sets with + between, of all of them."""
     if "+" in str(spec) and not Path(spec).exists():
         return "+".join(map(data_name, str(spec).split("+")))
-    return ("pseudo:" if "pseudo:" in str(spec) else "") + Path(str(spec)).name.removeprefix("pseudo:")
+    kind = next((kind for kind in ("pseudo:", STREAM) if kind in str(spec)), "")
+    return kind + Path(str(spec)).name.removeprefix(kind)
 
 
 def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=None, device="auto", devices="auto", precision=None, compile=False,
-                 workers=0, seed=None, progress=None, save=None, changes=None, misregister=None, split="train"):
+                 workers=0, seed=None, progress=None, save=None, changes=None, misregister=None, split="train", nodes=1,
+                 checkpoint_activations=False):
     """Train a method and save its weights; returns the weights file's path (None in the helping processes of a parallel run).
 
     size: smoke, class or paper (default: COLORLIB_SIZE). spec: see `open_dataset` (default: scenes at smoke size, Imagenette otherwise). changes: {field
     of the paper's Config: value}, for ablations. split: "train", or "fit", its part that leaves "tuning" unseen. misregister: how the infrared pairs trained on are moved against each other, such as "shift:4", see
     `data.Misregistered`.
     run: folder for log and checkpoints (default `runs/<name>-<size>`); an interrupted run goes on from there. save: where the weights go (default: into run).
-    Raises ValueError for misregister with a method that does not see infrared.
+    devices: on each of `nodes` machines. checkpoint_activations: less memory for more arithmetic, see `memory.checkpoint_step`. Raises ValueError for misregister with a method that does not see infrared, and for a stream where more is needed than its pictures.
     """
     size = size or train.size()
     method = zoo.get(name)
     if misregister is not None and method.sees != "infrared":
         raise ValueError(f"{name} sees no infrared, so there is nothing to misregister: leave it out.")
     moved = data.parse_misregistration(misregister) if misregister is not None else None
+    blocks = memory.blocks_of(method, compile) if checkpoint_activations else ()
     asked = {"steps": steps, "batch_size": batch_size, "seed": seed}
     paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
     config = replace(method.presets[size], **changes)
@@ -99,16 +104,19 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
         dataset = paper.prepare_data(dataset, config)
     if moved:
         dataset = data.Misregistered(dataset, *moved, seed=config.seed)
+    if STREAM in str(spec) and not isinstance(dataset, data.Streamed):
+        raise ValueError(f"{name} learns from more than pictures alone, which cannot be streamed: leave out {STREAM}.")
     crop = None if is_scenes(spec) else config.image_size
     run = Path(run or f"runs/{name}-{size}")
-    fabric = train.make_fabric(device, devices, precision)
+    fabric = train.make_fabric(device, devices, precision, nodes=nodes)
     fabric.launch()
     step = paper.make_step(config, fabric, dataset, run, progress, compile)
+    memory.checkpoint_step(step, blocks)
     log = train.fit(step, dataset, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=config.seed, crop=crop, run=run,
                     tag=" ".join(filter(None, (results.config_hash(config), misregister))), workers=workers, progress=progress)
     path = Path(save or run / f"{name}-{size}.safetensors")
     if fabric.is_global_zero:
-        info = {"size": size, "data": data_name(spec), "split": split, "n": len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
+        info = {"size": size, "data": data_name(spec), "split": split, "n": dataset.count if isinstance(dataset, data.Streamed) else len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
                 "batch": config.batch_size, "seed": config.seed, "minutes": round(train.minutes(run), 1),
                 "notes": getattr(step, "notes", ""), "config_hash": results.config_hash(config)} | ({"misregister": misregister} if moved else {}) | results.provenance() | {"log": thin(log)}
         zoo.save_weights(step.result(), name, path, info)
@@ -117,8 +125,13 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
 
 
 def open_training(method, config, spec, split="train"):
-    """What a method is trained on with a Config, before its paper prepares it. split: "train" or, of single pictures, "fit"."""
+    """What a method is trained on with a Config, before its paper prepares it. spec: see `open_dataset`, or "stream:" and a folder, path or pattern of shards; split:
+    "train" or, of single pictures, "fit"."""
     side = config.image_size if is_scenes(spec) else getattr(config, "working_size", round(ZOOM * config.image_size))
+    if STREAM in str(spec):
+        if reads_clips(method) or reads_captions(method) or method.sees == "infrared" or split != "train" or not str(spec).startswith(STREAM):
+            raise ValueError(f"Only pictures alone, of one set and the whole of its training part, can be streamed: leave out {STREAM} for {method.name}.")
+        return data.open_stream(str(spec).removeprefix(STREAM), side)
     if reads_clips(method):
         return data.open_clips(spec, side, method.papers.FRAMES)
     return open_dataset(spec, side, split, sees=method.sees, captions=reads_captions(method))

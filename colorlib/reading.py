@@ -5,7 +5,7 @@ import re
 import struct
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import cv2
@@ -33,7 +33,6 @@ TIFF_NOTES = (270, 271, 272, 305, 306, 315, 33432, EXIF_DIRECTORY, 34853)     # 
 TURNS = {2: lambda x: x[:, ::-1], 3: lambda x: x[::-1, ::-1], 4: lambda x: x[::-1], 5: lambda x: x.swapaxes(0, 1),
          6: lambda x: np.rot90(x, -1), 7: lambda x: x[::-1, ::-1].swapaxes(0, 1), 8: np.rot90}     # EXIF orientation
 SRGB = ImageCms.createProfile("sRGB")
-_pillow_lock = threading.Lock()
 
 
 @dataclass
@@ -90,7 +89,7 @@ def open_image(source, max_pixels=MAX_PIXELS):
     if isinstance(source, Image.Image):
         return _from_pillow(source, "The PIL image")
     file, name = _open_file(source)
-    with file, _quiet_pillow():
+    with file, _quiet_pillow:
         head = file.read(4096)
         if not head:
             raise ValueError(f"{name} is empty: copy or download it again.")
@@ -138,16 +137,30 @@ def _open_file(source):
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
 
 
-@contextmanager
-def _quiet_pillow():
-    """Without Pillow's own pixel limit, a global that warns at 89 megapixels and refuses at 179; without warnings."""
-    with _pillow_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+class _QuietPillow:
+    """Without Pillow's own pixel limit, a global that warns at 89 megapixels and refuses at 179; without its warnings. Both are the process's, so the first thread that
+    decodes changes them and the last one restores them; in between all decode at once."""
+
+    def __init__(self):
+        self.lock, self.inside, self.before = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self):
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.before.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"PIL\b|colorlib\.reading")      # those of other threads stay
+                self.before.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+                Image.MAX_IMAGE_PIXELS = None
+
+    def __exit__(self, *error):
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.before.close()
+
+
+_quiet_pillow = _QuietPillow()
 
 
 def _from_pillow(image, name, file=None, head=b""):
@@ -217,10 +230,14 @@ def _color_values(image, icc):
     if image.mode == "LAB":
         icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     elif image.mode != "CMYK":
-        image = (image.convert("RGBA") if alpha else image).convert("RGB")
+        image = _as_rgb(image.convert("RGBA") if alpha else image)
     transform = _srgb_transform(icc, image.mode)
-    image = ImageCms.applyTransform(image, transform) if transform else image.convert("RGB")
+    image = ImageCms.applyTransform(image, transform) if transform else _as_rgb(image)
     return np.dstack([image, alpha]) if alpha else np.asarray(image)
+
+
+def _as_rgb(image):
+    return image if image.mode == "RGB" else image.convert("RGB")      # which would copy it
 
 
 def _srgb_transform(icc, mode):

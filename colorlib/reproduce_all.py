@@ -47,7 +47,7 @@ def run(size=None, spec=None, limit=None, device="auto", photos=None, again=Fals
     waiting = [part for part in chapters if again or not is_finished(part.name, size, spec, limit, photos)]
     if skipped := len(chapters) - len(waiting):
         yield f"{skipped} of {len(chapters)} methods were finished before; --again does them anew"
-    workers = workers or (1 if train.pick_device(device).type == "cuda" else min(cores(), MOST_WORKERS))
+    workers = workers or (1 if train.pick_device(device).type == "cuda" else min(train.cores(), MOST_WORKERS))
     failed, clock = {}, Estimate(waiting + comparisons + last, workers)
     with track(None, sys.stderr.isatty(), total=round(clock.left), unit="s", desc="reproduce") as bar:
         for stage in (waiting, comparisons, last):      # each reads what those before it left
@@ -88,11 +88,6 @@ def is_finished(name, size, spec, limit, photos):
         return False
 
 
-def cores():
-    """Processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def logs():
     """The folder of what the parts print."""
     return reproduction.REPRODUCED / "logs"
@@ -102,7 +97,7 @@ def logs():
 
 def work(parts, workers):
     """Run parts, `workers` at a time; yield (part, seconds, what went wrong or "") in the order they end. Those still at work are ended with this one."""
-    running, threads = {}, max(1, cores() // workers)
+    running, threads = {}, max(1, train.cores() // workers)
     with ThreadPoolExecutor(workers) as pool:
         waiting = {pool.submit(run_part, part, threads, running) for part in parts}
         try:

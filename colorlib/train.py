@@ -1,7 +1,7 @@
 """Training: one visible loop on Lightning Fabric, three sizes, checkpoints that resume bit-equal.
 
 A paper's `Step` owns its modules and optimizers and performs one update per call. `fit` only feeds it, logs and saves. Devices,
-precision and several machines come from Fabric: the same command runs on a laptop, and under `fabric run` or `torchrun` on many GPUs.
+precision and several machines come from Fabric: the same command runs on a laptop, and under `torchrun` on many machines.
 """
 import contextlib
 import ctypes
@@ -42,15 +42,30 @@ def pick_device(device="auto"):
 
 
 def make_fabric(device="auto", devices="auto", precision=None, strategy="auto", nodes=1):
-    """A Lightning Fabric for `fit`: device "auto", "cpu" or "cuda"; precision "32-true" or "bf16-mixed" (default: bf16 on a GPU that has it)."""
+    """A Lightning Fabric for `fit`: device "auto", "cpu" or "cuda"; devices: on each of `nodes` machines, "auto": all GPUs, one processor; precision "32-true" or
+    "bf16-mixed" (default: bf16 on a GPU that has it).
+
+    Under torchrun, devices and nodes are what it started. Raises ValueError where that contradicts what is asked for."""
     on_gpu = pick_device(device).type == "cuda"
     if precision is None:
         precision = "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
     if not on_gpu:
         keep_freed_memory()
-        devices = 1 if devices == "auto" else devices
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        started = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"]) // int(os.environ["LOCAL_WORLD_SIZE"])
+        if devices not in ("auto", started[0]) or nodes not in (1, started[1]):
+            raise ValueError(f"torchrun started {started[0]} processes on each of {started[1]} machines, which {devices} devices on {nodes} contradicts: leave "
+                             "those out.")
+        devices, nodes = started
+    elif not on_gpu and devices == "auto":
+        devices = 1
     import lightning_fabric      # here, because it takes seconds that colorizing a photo does not need
     return lightning_fabric.Fabric(accelerator="cuda" if on_gpu else "cpu", devices=devices, strategy=strategy, precision=precision, num_nodes=nodes)
+
+
+def cores():
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory():
@@ -142,7 +157,7 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
         progress=None):
     """Call `step(batch) -> {name: loss}` until `steps` updates are done; return the log, one dict a row.
 
-    dataset: map-style, samples are dicts (see data.py). crop: side of a random square crop. The batch of update i depends on (seed, i) alone.
+    dataset: map-style, samples are dicts, or a `data.Streamed`. crop: side of a random square crop. The batch of update i depends on (seed, i) alone.
     run: folder for `log.jsonl` and checkpoints; when it holds one, training goes on from there and gives the losses it would have given
     without the interruption (bit-equal on a CPU). tag: names the configuration; a checkpoint with another tag is refused (ValueError).
     Logged values are means over the updates since the row before.
@@ -154,11 +169,11 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
         run.mkdir(parents=True, exist_ok=True)
         done, totals, log, spent = resume(run, step, tag, fabric)
     feed = data.batches(data.resident(dataset, fabric.device), batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
-                        rank=fabric.global_rank, world=fabric.world_size)
+                        rank=fabric.global_rank, world=fabric.world_size, pin=fabric.device.type == "cuda")
     bar = track(None, progress if fabric.is_global_zero else False, total=steps, initial=done)
     clock, saved = Clock(**spent), time.monotonic()
-    for i, batch in enumerate(feed, done + 1):
-        losses = step(fabric.to_device(batch))
+    for i, batch in enumerate(on_device(feed, fabric, ahead=workers > 0), done + 1):
+        losses = step(batch)
         totals = {name: totals.get(name, 0.0) + value.detach().double() for name, value in losses.items()} | {"count": totals.get("count", 0) + 1}
         if i % log_every == 0 or i == steps:
             row = {"step": i} | {name: float(fabric.all_reduce(value)) / totals["count"] for name, value in totals.items() if name != "count"}
@@ -177,6 +192,29 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
     return log
 
 
+def on_device(feed, fabric, ahead=True):
+    """The batches of a feed on the device. ahead: on a GPU the next one is copied there while this one is worked on; not for feeds that draw from the run's own
+    random state."""
+    if fabric.device.type != "cuda" or not ahead:
+        yield from map(fabric.to_device, feed)
+        return
+    side, waiting = torch.cuda.Stream(fabric.device), []
+
+    def hand_over(batch, copied):
+        torch.cuda.current_stream().wait_event(copied)
+        for value in batch.values():
+            if torch.is_tensor(value):
+                value.record_stream(torch.cuda.current_stream())
+        return batch
+    for batch in feed:
+        with torch.cuda.stream(side):
+            waiting.append((fabric.to_device(batch), side.record_event()))
+        if len(waiting) > 1:
+            yield hand_over(*waiting.pop(0))
+    for batch, copied in waiting:
+        yield hand_over(batch, copied)
+
+
 # ---------------------------------------------------------------- checkpoints
 
 def _parts(step):
@@ -187,7 +225,7 @@ def _parts(step):
 def save_checkpoint(run, step, done, totals, log, spent, tag, fabric):
     """Write `run/last.ckpt` whole or not at all (temporary file, fsync, rename); the one before stays as `previous.ckpt`."""
     state = {"done": done, "tag": tag, "totals": totals, "log": log, **spent, "torch_rng": torch.get_rng_state(),
-             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+             "cuda_rng": [torch.cuda.get_rng_state(fabric.device)] if fabric.device.type == "cuda" else [],
              "python_rng": list(random.getstate()[1]), "numpy_rng": torch.from_numpy(np.random.get_state()[1].astype(np.int64)),
              "numpy_position": int(np.random.get_state()[2]),
              "parts": {name: part.state_dict() for name, part in _parts(step).items()}}
@@ -213,6 +251,9 @@ def resume(run, step, tag, fabric):
             break
         except Exception:      # torch raises many kinds for a truncated file; the older checkpoint is the answer to all of them
             continue
+    done = None if state is None else state["done"]
+    if fabric.broadcast(done) != done:
+        raise ValueError(f"The processes do not find the same run in {run}: put it on a disk that all machines share.")
     if state is None:
         if found:
             raise ValueError(f"Neither checkpoint in {run} can be read: delete the folder to start again.")
@@ -223,8 +264,8 @@ def resume(run, step, tag, fabric):
     for name, part in _parts(step).items():
         part.load_state_dict(state["parts"][name])
     torch.set_rng_state(state["torch_rng"])
-    if torch.cuda.is_available() and state["cuda_rng"]:
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
+    if fabric.device.type == "cuda" and state["cuda_rng"]:      # of the first process's device, and all devices begin alike
+        torch.cuda.set_rng_state(state["cuda_rng"][0], fabric.device)
     random.setstate((3, tuple(state["python_rng"]), None))
     np.random.set_state(("MT19937", state["numpy_rng"].numpy().astype(np.uint32), state["numpy_position"]))
     if fabric.is_global_zero:      # rows written after the checkpoint will be written again

@@ -1,6 +1,8 @@
 """Small pictures, folders and videos for the tests of the data modules."""
+import functools
 import math
 import os
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -9,7 +11,7 @@ import pytest
 import torch
 from skimage.data import astronaut, coffee
 
-from colorlib import data
+from colorlib import data, experiments
 
 REAL = os.environ.get("COLORLIB_DATA")
 needs_real_data = pytest.mark.skipif(not REAL, reason="COLORLIB_DATA names no folder of real photos")
@@ -35,11 +37,19 @@ def fill(folder, *names, **options):
     return folder
 
 
+@functools.cache
+def shared_cache():
+    """A cache folder for all tests of this run that do not test the cache: scenes are painted once."""
+    return tempfile.TemporaryDirectory(prefix="colorlib-tests-")      # goes with the process
+
+
 def empty_workshop(folder, monkeypatch):
-    """Work in an empty folder at smoke size, with weights, results, figures and cache that go nowhere else; returns the folder."""
+    """Work in an empty folder at smoke size, with weights, results and figures that go nowhere else, the cache of this run and fewer scenes; returns the folder."""
     monkeypatch.chdir(folder)
-    for name in ("WEIGHTS", "RESULTS", "FIGURES", "CACHE"):
+    for name in ("WEIGHTS", "RESULTS", "FIGURES"):
         monkeypatch.setenv(f"COLORLIB_{name}", str(folder / name.lower()))
+    monkeypatch.setenv("COLORLIB_CACHE", shared_cache().name)
+    monkeypatch.setattr(experiments, "SCENES", 300)
     monkeypatch.setenv("COLORLIB_SIZE", "smoke")
     return folder
 

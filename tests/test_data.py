@@ -92,6 +92,51 @@ def test_everything_aligned_is_cropped_and_mirrored_alike():
     assert mirrored == {False, True}
 
 
+def plain_batches(dataset, batch_size, seed, steps, crop, flip=True, rank=0, world=1):
+    """What `batches` is to give, one sample and one pixel operation after the other."""
+    count, orders = len(dataset), {}
+    for update in range(steps):
+        samples = []
+        for position in range(update * batch_size, (update + 1) * batch_size):
+            epoch = position // count
+            if epoch not in orders:
+                orders[epoch] = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+            samples.append(dict(dataset[int(orders[epoch][position % count])]))
+        draw = torch.Generator().manual_seed((seed * 1_000_003 + update) * 1009)
+        height, width = samples[0]["rgb"].shape[-2:]
+        side = (crop, crop) if crop else (height, width)
+        top, left = (torch.randint(0, room + 1, (batch_size,), generator=draw) for room in (height - side[0], width - side[1]))
+        mirror = torch.rand(batch_size, generator=draw) < 0.5 if flip else [False] * batch_size
+        for sample, y, x, mirrored in zip(samples, top, left, mirror):
+            for key, value in sample.items():
+                if torch.is_tensor(value) and value.ndim >= 3:
+                    value = value[..., y:y + side[0], x:x + side[1]]
+                    sample[key] = torch.flip(value, [-1]) if mirrored else value
+        chosen = samples[rank::world]
+        yield {key: torch.stack([one[key] for one in chosen]) if torch.is_tensor(value) else [one[key] for one in chosen] for key, value in chosen[0].items()}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_what_sample_by_sample_gives(tmp_path, workers):
+    """Whether whole batches are gathered from a pack, on disk or in memory, from some of it, or samples collated."""
+    folder = fill(tmp_path / "photos", *[f"{kind}/{i}.png" for kind in "ab" for i in range(6)])
+    planes = np.random.default_rng(0).integers(0, 256, (9, 2, 12, 16), dtype=np.uint8)
+    pack = packed(9, mask=planes[:, :1], clip=np.stack([planes, planes], 1), box=planes[:, 0, 0].astype(np.float32), score=planes[:, 0, 0, 0] / 7,
+                  caption=[f"c{i}" for i in range(9)])
+    on_disk = data.pack(data.Pictures(folder, 16))
+    for dataset in (on_disk, data.choose(on_disk, limit=7), data.Chosen(data.choose(on_disk, limit=7), [1, 2, 5]), pack, list(pack), data.Pictures(folder, 16)):
+        for crop, flip, rank, world in ((7, True, 0, 1), (None, True, 1, 2), (12, False, 0, 2), (None, False, 0, 1))[:2 if workers else 4]:
+            options = {"seed": 3, "steps": 5, "crop": crop, "flip": flip, "rank": rank, "world": world}
+            found, expected = list(data.batches(dataset, 4, workers=workers, **options)), list(plain_batches(dataset, 4, **options))
+            assert len(found) == 5 and all(map(same, expected, found)) and [*found[0]] == [*expected[0]]
+            assert all(found[0][key].dtype == value.dtype and found[0][key].is_contiguous() for key, value in expected[0].items() if torch.is_tensor(value))
+
+
+def test_workers_complain_in_one_sentence():
+    with pytest.raises(ValueError, match="^crop 13 is larger than the pictures .12 x 16.: lower it or prepare larger pictures.$"):
+        next(data.batches(packed(), 4, crop=13, workers=1))
+
+
 def test_crops_and_mirrors_change_from_update_to_update():
     dataset = packed(1)
     crops = {batch["rgb"].numpy().tobytes() for batch in data.batches(dataset, 1, steps=30, crop=8)}

@@ -2,9 +2,8 @@
 
 The front door to all data: sources of pictures (`Pictures`, `Shards`, `torchvision_set`), pictures with something
 aligned to them (`NirPairs`, `Captioned`, `Masked`, `SceneSet`, `Clips`), captions for any of them (`WithCaptions`),
-`pack`, which decodes a source once, and `batches`, which feeds training.
+`pack`, which decodes a source once, `Streamed` for tars too big for that, and `batches`, which feeds training.
 """
-import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from colorlib.data.captioned import WithCaptions, colored, join, open_captioned
 from colorlib.data.clip_sets import SceneClips, open_clips
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips
 from colorlib.data.downloads import download, extract
+from colorlib.data.feeding import augment, batches, collate, cut_at_once, cut_in_turn
 from colorlib.data.infrared import build_vcip_like, open_pairs, shared_photos, split_sets
 from colorlib.data.misregistration import Misregistered, parse_misregistration
 from colorlib.data.packing import Packed, Report, cache_folder, pack
@@ -25,122 +25,16 @@ from colorlib.data.resident import Resident, resident
 from colorlib.results import split_hash
 from colorlib.data.shards import SHARD_SUFFIXES, Shards, write_shards
 from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sample_photos
+from colorlib.data.streaming import Streamed
 
 __all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "Resident", "SceneClips", "SceneSet",
-           "Shards", "Source", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "choose", "collate", "colored", "describe",
-           "download", "extract", "is_gray", "join", "join_groups", "open_captioned", "open_clips", "open_pairs", "open_pictures", "pack",
+           "Shards", "Source", "Streamed", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "choose", "collate", "colored", "describe",
+           "download", "extract", "is_gray", "join", "join_groups", "open_captioned", "open_clips", "open_pairs", "open_pictures", "open_stream", "pack",
            "parse_misregistration", "photo_folder", "pseudo_nir", "resident", "sample_photos", "shared_photos", "split_ids", "split_sets", "torchvision_set",
            "write_shards"]
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
 HELD_OUT = 0.1              # share of an unmarked folder that is its "val" split
-
-
-# ---------------------------------------------------------------- training batches
-
-def batches(dataset, batch_size, *, seed=0, first=0, steps=None, crop=None, flip=True, workers=0, rank=0, world=1):
-    """Endless shuffled training batches, each a function of (seed, update number) alone: a run can stop and go on.
-
-    dataset: map-style, samples are dicts; a `Resident` gives its batches on its device. Yields dicts: tensors stacked
-    `(N, ...)`, everything else as lists. first: updates already done; steps: last update. crop: random square crops of every picture-like tensor (..., H, W), the
-    same for all of a sample; flip: mirror half of them. rank/world: this process's share of each batch; the shares
-    together are the batch of world=1.
-    """
-    if batch_size % world:
-        raise ValueError(f"batch_size {batch_size} cannot be shared by {world} processes: take a multiple of {world}.")
-    if isinstance(dataset, torch.utils.data.IterableDataset):
-        raise ValueError(f"{type(dataset).__name__} can only be read from start to end: pass pack(dataset) instead, "
-                         "which can be shuffled.")
-    if len(dataset) == 0:
-        raise ValueError("The data set is empty: check the folder's path and the report of skipped files.")
-    sampler = StepSampler(len(dataset), batch_size, seed, first, steps, rank, world)
-    loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=collate,
-                                         generator=torch.Generator().manual_seed(seed))    # not the run's own
-    for update, batch in enumerate(map(dataset.gather, sampler) if isinstance(dataset, Resident) else loader, first):
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + update) * 1009 % 2 ** 63)
-        yield augment(batch, generator, crop, flip, rank, world)
-
-
-class StepSampler:
-    """Index lists for updates first, first + 1, ...: epoch e is a permutation, cut into batches end to end."""
-
-    def __init__(self, count, batch_size, seed, first, steps, rank, world):
-        self.count, self.batch_size, self.seed, self.first, self.steps = count, batch_size, seed, first, steps
-        self.rank, self.world = rank, world
-
-    def __len__(self):
-        if self.steps is None:
-            raise TypeError("Endless batches have no length.")
-        return max(0, self.steps - self.first)
-
-    def __iter__(self):
-        epoch, order = None, None
-        for update in itertools.count(self.first) if self.steps is None else range(self.first, self.steps):
-            indices = []
-            for position in range(update * self.batch_size, (update + 1) * self.batch_size):
-                if position // self.count != epoch:
-                    epoch = position // self.count
-                    order = torch.randperm(self.count,
-                                           generator=torch.Generator().manual_seed(self.seed * 1_000_003 + epoch))
-                indices.append(int(order[position % self.count]))
-            yield indices[self.rank::self.world]
-
-
-def collate(samples):
-    """A list of sample dicts -> one dict: tensors stacked, the rest as lists. Raises ValueError if they do not fit."""
-    batch = {}
-    for key, value in samples[0].items():
-        differs = lambda s: key not in s or torch.is_tensor(value) and s[key].shape != value.shape
-        if misfit := next(filter(differs, samples), None):
-            what = f"is {tuple(misfit[key].shape)}, not {tuple(value.shape)}" if key in misfit else "is missing"
-            raise ValueError(f"{key} of {misfit.get('id', 'a sample')} {what}, so no batch can be made: give the "
-                             "source a size, and mix only samples with the same keys.")
-        batch[key] = torch.stack([s[key] for s in samples]) if torch.is_tensor(value) else [s[key] for s in samples]
-    return batch
-
-
-def augment(batch, generator, crop=None, flip=True, rank=0, world=1):
-    """Random crops and mirror images, the same for every picture-like tensor `(N, ..., H, W)` of a sample.
-
-    Picture-like: at least four axes. Coordinates and optical flow are not: they would have to change with the mirror.
-    rank/world: the batch is this share (samples rank, rank + world, ...) of a larger one, and is treated as that part
-    of it would be.
-    """
-    pictures = {key: value for key, value in batch.items() if torch.is_tensor(value) and value.ndim >= 4}
-    if not pictures or not (crop or flip):
-        return batch
-    height, width = next(iter(pictures.values())).shape[-2:]
-    first = next(iter(pictures))
-    if misfit := next((key for key, value in pictures.items() if value.shape[-2:] != (height, width)), None):
-        raise ValueError(f"{misfit} is {tuple(pictures[misfit].shape[-2:])} but {first} {(height, width)}: aligned "
-                         "pictures must have one size to be cropped and mirrored alike.")
-    if crop and (crop > height or crop > width):
-        raise ValueError(f"crop {crop} is larger than the pictures ({height} x {width}): lower it or prepare larger "
-                         "pictures.")
-    count = len(next(iter(pictures.values()))) * world
-    side = (crop, crop) if crop else (height, width)
-    top = torch.randint(0, height - side[0] + 1, (count,), generator=generator)[rank::world]
-    left = torch.randint(0, width - side[1] + 1, (count,), generator=generator)[rank::world]
-    mirror = (torch.rand(count, generator=generator) < 0.5 if flip
-              else torch.zeros(count, dtype=torch.bool))[rank::world]
-
-    cut = lambda value: (cut_at_once if value.is_cuda else cut_in_turn)(value, top, left, side, mirror)
-    return batch | {key: cut(value) for key, value in pictures.items()}
-
-
-def cut_in_turn(value, top, left, side, mirror):
-    """Crops of `side` (h, w) px at top, left of each of `(N, ..., H, W)`, mirrored where `mirror` says so: by slices, which is quickest on a CPU."""
-    crops = (one[..., y:y + side[0], x:x + side[1]] for one, y, x in zip(value, top, left))
-    return torch.stack([one.flip(-1) if mirrored else one for one, mirrored in zip(crops, mirror)])
-
-
-def cut_at_once(value, top, left, side, mirror):
-    """The same in one kernel, for a GPU."""
-    rows, columns = top[:, None] + torch.arange(side[0]), left[:, None] + torch.arange(side[1])         # (N, h), (N, w)
-    columns = torch.where(mirror[:, None], columns.flip(1), columns)
-    places = (rows[:, :, None] * value.shape[-1] + columns[:, None, :]).flatten(1).to(value.device)     # (N, h w)
-    flat = value.reshape(len(value), -1, value.shape[-2] * value.shape[-1])                             # (N, channels, H W)
-    return flat.gather(2, places[:, None].expand(-1, flat.shape[1], -1)).view(*value.shape[:-2], *side)
 
 
 # ---------------------------------------------------------------- from what a person types to a data set
@@ -196,6 +90,18 @@ def open_pictures(spec, size, split="train", limit=None, download=True):
         spec = local
     source, is_marked = find_split(spec, size, split)
     return take_split(pack(source), is_marked, spec, split, limit)
+
+
+def open_stream(spec, size):
+    """A `Streamed` of the training split of a folder of shards, or of the tars that a path or pattern names, with squares of `size` pixels. Raises FileNotFoundError
+    when there is none; ValueError for a folder whose shards are not marked as a split, from which nothing could be held out."""
+    source, is_marked = find_split(spec, size, "train")
+    if not isinstance(source, Shards):
+        raise ValueError(f"{spec} holds no tars, and only tars are streamed: write some with `data.write_shards`, or leave out stream:.")
+    if not is_marked and Path(spec).expanduser().is_dir():
+        raise ValueError(f"{spec} has no shards named train-*.tar, and of a stream no part can be held out: name the tars to train on, such as "
+                         f"stream:{Path(spec) / '*.tar'}.")
+    return Streamed(source)
 
 
 def take_split(packed, is_marked, spec, split, limit=None):

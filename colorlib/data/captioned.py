@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torchvision
 
 from colorlib import color_names
 from colorlib.captions import COLOR_WORDS, color_words, with_article
@@ -94,7 +93,9 @@ def class_names(classes):
 
     classes: a list of strings. Raises ValueError for None and for numbers that nobody here can name.
     """
-    from colorlib.classifiers import IMAGENETTE_CLASSES                             # late: it imports torchmetrics
+    import torchvision                                                              # late: these take seconds that colouring a photo does not need
+
+    from colorlib.classifiers import IMAGENETTE_CLASSES
     known = torchvision.models.SqueezeNet1_1_Weights.DEFAULT.meta["categories"]     # ImageNet's 1000 names, in the order of their WordNet numbers
     if not classes:
         raise ValueError("The labels have no names, so no captions can be derived: sort the pictures into folders named after what they show, or add captions.")

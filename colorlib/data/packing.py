@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from filelock import FileLock
@@ -66,12 +67,44 @@ class Packed(torch.utils.data.Dataset):
             sample[key] = torch.from_numpy(np.array(values[i])) if isinstance(values, np.ndarray) else values[i]
         return sample
 
+    def picture_sizes(self):
+        """{key: (height, width)} of what is picture-like, see `feeding.augment`."""
+        others = {key: values.shape[-2:] for key, values in self.extra.items() if isinstance(values, np.ndarray) and values.ndim >= 4}
+        return {"rgb": self.rgb.shape[1:3]} | others
+
+    def gather(self, places, cut=None):
+        """Samples by their places, collated: tensors `(n, ...)`, the rest as lists. cut: a `feeding.Cut`; of pictures only what it leaves is read."""
+        pictures = {key: cut for key in self.picture_sizes()}
+        batch = {"rgb": gather_rows(self.rgb, places, cut, channels_last=True), "id": [self.ids[i] for i in places]}
+        if self.labels is not None:
+            batch["label"] = torch.tensor([int(self.labels[i]) for i in places])
+        for key, values in self.extra.items():
+            if isinstance(values, np.ndarray):
+                batch[key] = gather_rows(values, places, pictures.get(key))
+            else:
+                chosen = [values[i] for i in places]
+                batch[key] = torch.stack(chosen) if torch.is_tensor(chosen[0]) else chosen
+        return batch
+
     def __getstate__(self):
         """Memory maps travel to worker processes by name, not by content."""
         return {key: _name_maps(value) for key, value in vars(self).items()}
 
     def __setstate__(self, state):
         vars(self).update({key: _open_maps(value) for key, value in state.items()})
+
+
+def gather_rows(values, places, cut=None, channels_last=False):
+    """Rows of an array `(N, ...)`, cut if they are pictures, as one tensor; channels_last: rows `(H, W, C)` become `(C, H, W)`. What is cut away is not read."""
+    rows = [values[i].transpose(2, 0, 1) if channels_last else values[i] for i in places]
+    if cut is not None:
+        height, width = cut.side
+        rows = [row[..., y:y + height, x:x + width] for row, y, x in zip(rows, cut.top.tolist(), cut.left.tolist())]
+        rows = [row[..., ::-1] if mirrored else row for row, mirrored in zip(rows, cut.mirror.tolist())]
+    found = np.empty((len(rows), *np.shape(rows[0])), values.dtype)
+    for i, row in enumerate(rows):
+        found[i] = row
+    return torch.from_numpy(found)
 
 
 @dataclass(frozen=True)
@@ -204,12 +237,15 @@ class GrowingArray:
     def __init__(self, path, first):
         self.channels_last, self.rows = path.stem == "rgb" and first.ndim == 3, 0
         row = self._row(first)
-        self.shape, self.dtype = row.shape, row.dtype
+        self.source_shape, self.shape, self.dtype = first.shape, row.shape, row.dtype
         self.file = open(path, "wb")
         self._write_header()
 
     def _row(self, value):
-        return np.asarray((value.permute(1, 2, 0) if self.channels_last else value).numpy(), order="C")
+        value = value.numpy()
+        if self.channels_last:
+            value = cv2.merge(list(value)) if value.dtype == np.uint8 else value.transpose(1, 2, 0)      # several times quicker
+        return np.asarray(value, order="C")
 
     def _write_header(self):           # NumPy leaves room for the first axis to grow, so the header keeps its length
         header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False,
@@ -217,10 +253,10 @@ class GrowingArray:
         np.lib.format.write_array_header_1_0(self.file, header)
 
     def takes(self, value):
-        return torch.is_tensor(value) and self._row(value).shape == self.shape and self._row(value).dtype == self.dtype
+        return torch.is_tensor(value) and value.shape == self.source_shape and value.numpy().dtype == self.dtype
 
     def append(self, value):
-        self.file.write(self._row(value).tobytes())
+        self.file.write(self._row(value).data)
         self.rows += 1
 
     def finish(self):

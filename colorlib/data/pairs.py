@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from colorlib.data.packing import pack
+from colorlib.data.packing import Report, pack
 from colorlib.data.sources import PICTURE_SUFFIXES, Source, decode, list_files, to_tensor
 
 TWIN = re.compile(r"(.+)[_-](rgb|nir)([_-]reg)?", re.IGNORECASE)      # stems such as 0001_rgb, 0001_rgb_reg, 0001_nir
@@ -306,6 +306,7 @@ class SceneSet(Source):
                 "captions": list(scene.captions)} | {key: to_tensor(plane) for key, plane in planes.items()}
 
     ids = property(lambda self: self.names)
+    report = property(lambda self: Report(kept=self.count))      # every scene is usable: none need be painted to know it
 
     def stamp(self):
         return hashlib.sha256(b"".join(path.read_bytes() for path in self.paths)).hexdigest()

@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torchvision.datasets
 
 from colorlib.data.packing import cache_folder
 from colorlib.data.pairs import Captioned
@@ -58,6 +57,7 @@ def torchvision_set(name, root=None, split="train", size=None, download=False, c
 
 def _makers(name, root, split, size):
     """Constructors to try in this order; the first is the one worth a download."""
+    import torchvision.datasets      # late: it takes a second that colouring a photo does not need
     make = partial(getattr(torchvision.datasets, name), root, split=split)
     if name == "Imagenette":
         enough = [one for one in IMAGENETTE_SIZES[:2] if size is not None and int(one[:3]) >= size] + ["full"]

@@ -1,5 +1,6 @@
 """Tar shards, read from start to end with `webdataset`: what large sets are kept in on clusters and object stores."""
 import io
+import itertools
 import json
 import os
 import tarfile
@@ -76,11 +77,11 @@ class Shards(torch.utils.data.IterableDataset):
         except (tarfile.TarError, EOFError, OSError, zlib.error):
             return                                        # `stream` meets the same damage and reports it
 
-    def stream(self, report, threads=None, share=False):
-        """Decode all samples, in order; yield (number, sample) of the usable ones and fill `report` with the rest."""
+    def stream(self, report, threads=None, share=False, each=None):
+        """Decode all samples, in order; yield (number, sample) of the usable ones and fill `report` with the rest. each: of every shard only so many."""
         seen, classes = set(), self.classes
-        members = self._members(report, share)
-        read = lambda member: check_sample(lambda: self._read(member, classes), self.drop_gray)
+        members = self.members(self.shared_urls() if share else self.urls, report, each)
+        read = lambda member: check_sample(lambda: self.read_member(member, classes), self.drop_gray)
         for number, (member, sample) in enumerate(run_in_order(read, members, threads)):
             name = member["name"]
             if name in seen:                              # two shards may use the same keys
@@ -96,16 +97,21 @@ class Shards(torch.utils.data.IterableDataset):
         for _, sample in self.stream(self.report, threads=1, share=True):
             yield sample
 
-    def _members(self, report, share):
-        """Undecoded samples: dicts of member suffix -> bytes, with `name`."""
-        from webdataset import shardlists, tariterators      # imported late: it takes a second
-        urls = [{"url": url} for url in self.urls]
-        if share:
-            urls = shardlists.split_by_worker(shardlists.split_by_node(urls))
+    def shared_urls(self):
+        """The addresses that are this process's and this worker's."""
+        from webdataset import shardlists      # imported late: it takes a second
+        return [one["url"] for one in shardlists.split_by_worker(shardlists.split_by_node([{"url": url} for url in self.urls]))]
 
-        def name_shard(error):      # called inside webdataset's `except`; only at the outer level is the address known
-            url = error.args[-1] if error.args else None
-            if url not in self.urls:
+    def members(self, urls, report, each=None):
+        """Undecoded samples of some shards: dicts of member suffix -> bytes, with `name`. each: of every shard only so many."""
+        for url in urls:
+            yield from itertools.islice(self._members_of(url, report), each)
+
+    def _members_of(self, url, report):
+        from webdataset import tariterators      # imported late: it takes a second
+
+        def name_shard(error):      # called inside webdataset's `except`; its inner level must not go on with the damaged tar
+            if not error.args or error.args[-1] != url:
                 raise error
             report.corrupt.append((self.urls[url], CUT_SHORT.format(error.args[0])))
             return True
@@ -115,14 +121,15 @@ class Shards(torch.utils.data.IterableDataset):
             report.corrupt.append((str(error.args[0]).split(":")[0], reason))
             return True
 
-        streams = tariterators.url_opener(urls, handler=name_shard)
+        streams = tariterators.url_opener([{"url": url}], handler=name_shard)
         files = tariterators.tar_file_expander(streams, handler=name_shard)
         for sample in tariterators.group_by_keys(files, keys=split_name, lcase=False, handler=name_member):
             suffixes = [suffix for suffix in sample if not suffix.startswith("__")]
             picture = next((s for s in suffixes if "." + s.lower() in PICTURE_SUFFIXES), None)
             yield sample | {"picture": picture, "name": f"{sample['__key__']}.{picture or suffixes[0]}"}
 
-    def _read(self, member, classes):
+    def read_member(self, member, classes):
+        """Decode what `members` yields."""
         if member["picture"] is None:
             raise ValueError(f"{member['name']} comes without a picture: add {member['__key__']}.jpg or .png.")
         square = lambda picture: to_tensor(resize(picture, self.size, self.crop))

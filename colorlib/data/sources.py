@@ -43,7 +43,7 @@ def is_gray(rgb):
 
     rgb: array `(H, W, 3)` or tensor `(3, H, W)`, uint8 or float in [0, 1]. Toned pictures (sepia) count as coloured.
     """
-    rgb = rgb.permute(1, 2, 0).cpu().numpy() if torch.is_tensor(rgb) else np.asarray(rgb)
+    rgb = cv2.merge(list(rgb.cpu().numpy())) if torch.is_tensor(rgb) else np.asarray(rgb)
     height, width = rgb.shape[:2]
     scale = min(1, GRAY_SIDE / min(height, width))
     small = cv2.resize(rgb, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
