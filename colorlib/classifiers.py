@@ -10,10 +10,7 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 import torch
-import torchvision
 from torch import nn
-
-from colorlib.learned_metrics import picture_batches
 
 STAND_IN = "squeezenet1_1_caffe"      # SqueezeNet 1.1 as its authors released it for Caffe (Iandola et al. 2016), in torchvision's layout
 VARIABLE = "COLORLIB_CLASSIFIER"      # names the file of the stand-in
@@ -54,6 +51,7 @@ def load_classifier(name="squeezenet1_1", file=None):
     names. Raises ValueError for another name or a file that holds something else, FileNotFoundError where the file is not there, and ConnectionError where
     torchvision's weights can neither be found nor downloaded.
     """
+    import torchvision                 # late: it takes a second that colouring a photo does not need
     if name == STAND_IN:
         prepare = torchvision.models.SqueezeNet1_1_Weights.DEFAULT.transforms(
             resize_size=CAFFE_SIZE, crop_size=CAFFE_SIZE, mean=[value / 255 for value in CAFFE_MEAN], std=[1 / 255] * 3)
@@ -74,6 +72,7 @@ def load_classifier(name="squeezenet1_1", file=None):
 
 
 def _build(name):
+    import torchvision
     with torch.random.fork_rng(devices=[]):      # its random start is overwritten, and must not change what a training draws next
         return torchvision.models.get_model(name)
 
@@ -201,6 +200,7 @@ def top_k(classifier, rgb, labels, k=(1, 5)):
     print those of the true colour pictures beside them. Raises ValueError where pictures and labels do not pair up.
     """
     device = next(classifier.network.parameters()).device
+    from colorlib.learned_metrics import picture_batches      # late: the metrics take a second that colouring a photo does not need
     logits = torch.cat([classifier(batch.float().to(device)).cpu() for batch in picture_batches(rgb, "rgb", BATCH)])       # (N, classes)
     labels = torch.as_tensor(labels, dtype=torch.long).cpu().reshape(-1)
     ks = (k,) if isinstance(k, int) else tuple(k)

@@ -7,7 +7,6 @@ from numbers import Real
 import cv2
 import numpy as np
 from PIL import ImageColor
-from scipy.spatial.distance import cdist
 
 from colorlib.lab import in_gamut, map_to_gamut, rgb_to_lab
 
@@ -49,6 +48,7 @@ def cluster_colors(ab, weights=None, count=8):
     ab `(N, 2)` in CIE units; weights `(N,)`, none negative. Colours are pooled in cells of 1 x 1 units, and the next centre starts where
     mass times squared distance to the others is largest, so the same input always gives the same answer.
     """
+    from scipy.spatial.distance import cdist      # late: it takes half a second that colouring a photo does not need
     ab, weights = np.asarray(ab, np.float64), np.ones(len(ab)) if weights is None else np.asarray(weights, np.float64)
     matching = ab.ndim == 2 and ab.shape[1] == 2 and weights.shape == ab.shape[:1]
     if not matching or not np.isfinite(ab).all() or (weights < 0).any() or not 0 < weights.sum() < np.inf or count < 1:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from skimage.morphology import reconstruction
 
 from colorlib.data.downloads import download
 from colorlib.data.packing import cache_folder
@@ -140,6 +139,7 @@ def _border_contrast(lab):
 
 def _smooth(saliency):
     """Opening, then closing, by reconstruction: levels what is smaller than a window and keeps the edges of what is larger."""
+    from skimage.morphology import reconstruction      # late: it takes half a second that colouring a photo does not need
     radius = max(1, round(SMOOTHING * np.sqrt(saliency.mean()) * max(saliency.shape) / 2))
     window = np.ones((2 * radius + 1,) * 2, np.uint8)
     saliency = saliency.astype(np.float32)

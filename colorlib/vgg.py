@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
 
 from colorlib import lab, results, train
@@ -65,6 +64,7 @@ def prepare(gray, channels):
 def load_imagenet(network):
     """Fill a `VGG16` of the published width, without norms, with torchvision's ImageNet weights; a network of one channel gets the first layer folded
     (`fold_colors`), so that a grey picture looks the same to it. Raises ConnectionError where the weights are neither in torch's cache nor to be fetched."""
+    import torchvision                 # late: it takes a second that colouring a photo does not need
     try:
         source = torchvision.models.vgg16(weights=torchvision.models.VGG16_Weights.IMAGENET1K_V1)
     except OSError as error:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 
 from colorlib import data, train, zoo
 from colorlib.papers import color2embed
@@ -75,16 +76,15 @@ def test_training_lowers_the_loss():
 def test_vgg19_without_a_network(monkeypatch):
     def offline(weights):
         raise OSError("no route")
-    monkeypatch.setattr(color2embed.torchvision.models, "vgg19", offline)
+    monkeypatch.setattr(torchvision.models, "vgg19", offline)
     with pytest.raises(ConnectionError, match="VGG-19's weights could not be fetched .no route.: connect"):
         color2embed.load_vgg19()
 
 
 def test_published_losses(monkeypatch):
     """With VGG-19's layers (random weights here): nothing between a picture and itself, and gradients reach the network."""
-    import torchvision
     layers = torchvision.models.vgg19(weights=None)
-    monkeypatch.setattr(color2embed.torchvision.models, "vgg19", lambda weights: layers)
+    monkeypatch.setattr(torchvision.models, "vgg19", lambda weights: layers)
     step = color2embed.Step(replace(TINY, perceptual_weight=0.1), train.make_fabric("cpu"))
     rgb = picture(2).float() / 255
     assert float(step.perceptual[0](rgb, rgb)) == 0 < float(step.perceptual[0](rgb.flip(1), rgb))

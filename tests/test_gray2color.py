@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from colorlib import bench, data, lab, train, zoo
+from colorlib import data, lab, train, zoo
+from colorlib.bench import train_gray2color
 from colorlib.papers import gray2color
 from colorlib.papers.gray2color import PAPER_PROBABLE, Described, Gray2ColorNet, Reference
 
@@ -143,7 +144,7 @@ def test_short_cuts_equal_the_straight_form(monkeypatch, pairs):
     monkeypatch.setattr(gray2color, "PAIRS", pairs)
     network, L, R = both(TINY)
     results = []
-    for kind in (Gray2ColorNet, bench.straight_gray2color()):
+    for kind in (Gray2ColorNet, train_gray2color.straight_gray2color()):
         network.__class__ = kind
         painted = network(L, R)
         loss = sum(x.square().sum() for x in painted.ab_n) + painted.gate.sum()

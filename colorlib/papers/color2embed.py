@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import nn
 
 from colorlib import lab, train
@@ -62,6 +61,7 @@ class ColorEncoder(nn.Module):
         super().__init__()
         leak = lambda: nn.LeakyReLU(0.2, inplace=True)
         if config.encoder == "vgg19":
+            import torchvision                 # late: it takes a second that colouring a photo does not need
             self.trunk, channels = torchvision.models.vgg19(weights=None).features[:RELU5_2], 512
         else:
             w, layers = config.width, []
@@ -178,6 +178,7 @@ class Perceptual(nn.Module):
 
 def load_vgg19():
     """ImageNet's VGG-19 from torchvision, its convolutions. Raises ConnectionError where it is neither in torch's cache nor to be fetched."""
+    import torchvision
     try:
         return torchvision.models.vgg19(weights=torchvision.models.VGG19_Weights.IMAGENET1K_V1).features
     except OSError as error:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from colorlib import lab, results, train
+from colorlib.convolution import Conv2d
 
 LEAK, BN_SPREAD, XAVIER_GAIN = 0.2, 0.02, 0.02       # `network_module.py`, `weights_init`
 
@@ -36,12 +37,32 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight):
         with torch.autocast(weight.device.type, enabled=False):                     # sigma in full precision
-            matrix = weight.flatten(1)
+            u, v = self.u, self.v
             if self.training or self.always:
                 with torch.no_grad():
-                    self.v.copy_(F.normalize(matrix.T @ self.u, dim=0))
-                    self.u.copy_(F.normalize(matrix @ self.v, dim=0))
-            return weight / torch.dot(self.u.clone(), matrix @ self.v.clone())      # clones, because the next use changes u and v in place
+                    matrix = weight.flatten(1)
+                    v = F.normalize(matrix.T @ u, dim=0)
+                    self.v.copy_(v)
+                    self.u.copy_(u := F.normalize(matrix @ v, dim=0))
+            return DivideBySigma.apply(weight, u.clone(), v.clone())                # clones, because the next use changes u and v in place
+
+
+class DivideBySigma(torch.autograd.Function):
+    """W `(O, ...)`, u `(O,)`, v -> W / sigma with sigma = u' W v, u and v held fixed. Backwards in three passes over the weights, where torch's own steps take
+    nine: G -> (G - sum(G W / sigma) u v') / sigma."""
+
+    @staticmethod
+    def forward(ctx, weight, u, v):
+        sigma = torch.dot(u, weight.flatten(1) @ v)
+        out = weight / sigma
+        ctx.save_for_backward(out, sigma, u, v)
+        return out
+
+    @staticmethod
+    def backward(ctx, g):
+        out, sigma, u, v = ctx.saved_tensors
+        share = torch.dot(g.flatten(), out.flatten())
+        return torch.addr(g.flatten(1), u * -share, v).div(sigma).view_as(g), None, None
 
 
 def pad(x, amount):
@@ -55,7 +76,7 @@ class Conv(nn.Module):
     def __init__(self, channels_in, channels_out, config, kernel=3, stride=1, padding=1, norm=True, active=True, spectral=True):
         super().__init__()
         self.padding, self.stride, self.active = padding, stride, active
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, bias=False)
+        self.conv = (nn.Conv2d if config.faithful else Conv2d)(channels_in, channels_out, kernel, stride, bias=False)
         self.norm = nn.BatchNorm2d(channels_out) if norm else nn.Identity()
         if norm:
             nn.init.normal_(self.norm.weight, 1.0, BN_SPREAD)

@@ -78,7 +78,16 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
     def forward(self, x):
-        return torch.sigmoid(self.conv(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)))
+        return self.of_pooled(pool_channels(x))
+
+    def of_pooled(self, pooled):
+        """From what `pool_channels` gives, which several attentions can share."""
+        return torch.sigmoid(self.conv(pooled))
+
+
+def pool_channels(x):
+    """Mean and maximum of all channels, `(N, C, H, W)` -> `(N, 2, H, W)`."""
+    return torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
 
 
 class ChannelAttention(nn.Module):
@@ -104,7 +113,9 @@ class HintGate(nn.Module):
         self.hint = nn.Conv2d(2, 1, 1, bias=False)
 
     def forward(self, x, above, hint):
-        return x * self.first(x) * self.second(x) * torch.sigmoid(self.hint(hint))
+        pooled = pool_channels(x)
+        second = self.second.of_pooled(pooled) if isinstance(self.second, SpatialAttention) else self.second(x)
+        return x * (self.first.of_pooled(pooled) * second * torch.sigmoid(self.hint(hint)))      # the small factors first
 
 
 class AdditiveGate(nn.Module):
@@ -208,7 +219,7 @@ def encode(ab):
 def check_maps(L, hint_ab, hint_mask):
     """Raise ValueError unless the three maps share a height and width that are multiples of 16."""
     sizes = [tuple(x.shape[-2:]) for x in (L, hint_ab, hint_mask)]
-    if len(set(sizes)) > 1 or sizes[0][0] % 16 or sizes[0][1] % 16:
+    if any(size != sizes[0] for size in sizes) or sizes[0][0] % 16 or sizes[0][1] % 16:
         raise ValueError(f"L, hint_ab and hint_mask must share a height and width that are multiples of 16, not {sizes}: resize or pad them.")
 
 
@@ -263,10 +274,10 @@ class Step:
         train.seed_everything(config.seed)
         model = network(config)
         if config.one_cycle:
-            optimizer = torch.optim.AdamW(model.parameters(), config.one_cycle, weight_decay=0.01)
+            optimizer = torch.optim.AdamW(model.parameters(), config.one_cycle, weight_decay=0.01, fused=True)
             self.schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.one_cycle, total_steps=config.steps + 1, pct_start=0.15)
         else:
-            optimizer = torch.optim.Adam(model.parameters(), 1.0, betas=(0.5, 0.999))
+            optimizer = torch.optim.Adam(model.parameters(), 1.0, betas=(0.5, 0.999), fused=True)
             self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.learning_rate)
         self.model, self.optimizer = train.prepare(fabric, model, optimizer, compile)
 
@@ -308,7 +319,7 @@ def colorize(model, batch):
     L = batch["L"]
     height, width = L.shape[-2:]
     edge = (0, -width % 16, 0, -height % 16)
-    hint_ab, hint_mask = batch.get("hint_ab", L.new_zeros(len(L), 2, height, width)), batch.get("hint_mask", torch.zeros_like(L))
+    hint_ab, hint_mask = batch.get("hint_ab", torch.zeros_like(L).expand(-1, 2, -1, -1)), batch.get("hint_mask", torch.zeros_like(L))
     return model.eval()(F.pad(L, edge, mode="replicate"), F.pad(hint_ab, edge), F.pad(hint_mask.to(L), edge))[..., :height, :width]
 
 

@@ -103,8 +103,8 @@ def sample(maps, places, scale):
     """Bilinear values of maps `(N, C, h, w)`, one step of which is `scale` px, at places `(N, P, 2)` in px -> `(N, P, C)`. Pixel (0, 0) is at map (0, 0), as in
     the released layer; beyond the last step its value stays."""
     h, w = maps.shape[-2:]
-    limit = places.new_tensor([max(h - 1, 1), max(w - 1, 1)])
-    grid = (2 * places / scale / limit - 1).flip(-1)[:, :, None]                                    # (N, P, 1, 2), x before y
+    y, x = (2 * places / scale).unbind(-1)
+    grid = torch.stack([x / max(w - 1, 1) - 1, y / max(h - 1, 1) - 1], -1)[:, :, None]              # (N, P, 1, 2)
     return F.grid_sample(maps, grid, align_corners=True, padding_mode="border")[..., 0].transpose(1, 2)
 
 
@@ -248,8 +248,8 @@ def predict(model, gray):
 def places_of(x, stride):
     """The middles of the squares of `stride` px of pictures `(N, C, H, W)`: places `(N, P, 2)`, row and column in px, and (rows, columns) of them."""
     rows, columns = (torch.arange(0, side, stride, device=x.device) for side in x.shape[-2:])
-    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).flatten(0, 1).add((stride - 1) / 2).expand(len(x), -1, -1)
-    return places.to(x), (len(rows), len(columns))
+    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).flatten(0, 1).add((stride - 1) / 2).expand(x.shape[0], -1, -1)
+    return places.to(x), (rows.shape[0], columns.shape[0])      # not len: exporters follow shapes
 
 
 def as_maps(logits, shape):

@@ -28,6 +28,7 @@ from torch.nn.utils import parametrize
 from colorlib import lab, losses, train
 from colorlib import saliency as saliency_maps
 from colorlib.classifiers import Features
+from colorlib.convolution import conv2d
 from colorlib.files import write_atomic
 from colorlib.lab import gray_of
 from colorlib.papers.gray_vgg import Conv, GlobalFeatures, copy_features, load_features, luma_of, pad, pretrain, to_range
@@ -135,8 +136,7 @@ class UpConv(Conv):
     def forward(self, x):
         if not self.fold or x.numel() // x.shape[1] < FOLD_FROM:
             return self.finish(self.conv(pad(F.interpolate(x, scale_factor=2, mode="nearest"), 1)))
-        x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), phases(folded(self.conv.weight)))            # (N, 4 O, H + 1, W + 1)
-        return self.finish(F.pixel_shuffle(x, 2)[..., 1:-1, 1:-1])
+        return self.finish(interleave(conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded_phases(self.conv.weight))))
 
 
 def folded(weight):
@@ -149,6 +149,46 @@ def phases(kernel):
     """4x4 kernel `(I, O, 4, 4)` of a transposed convolution of stride 2 -> `(4 O, I, 2, 2)`: one 2x2 convolution for each place in a doubled pixel."""
     parts = kernel.flip(2, 3).unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(3, 5)      # (I, O, row, phase, column, phase)
     return parts.permute(1, 3, 5, 0, 2, 4).flatten(0, 2)
+
+
+def folded_phases(weight):
+    """phases(folded(weight)) in one product: each of the 16 numbers is a sum of some of the 9."""
+    rule = phases(folded(torch.eye(9, dtype=weight.dtype, device=weight.device).view(9, 1, 3, 3))).view(9, 4, 4)       # (of 9, phase, place)
+    return (weight.flatten(2) @ rule.flatten(1)).unflatten(2, (4, 4)).transpose(1, 2).reshape(-1, weight.shape[1], 2, 2)
+
+
+def interleave(x):
+    """`(N, 4 O, H + 1, W + 1)` of the four phases -> `(N, O, 2 H, 2 W)`."""
+    if torch.is_grad_enabled() and x.requires_grad and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        return Interleaved.apply(x)
+    return F.pixel_shuffle(x, 2)[..., 1:-1, 1:-1]
+
+
+class Interleaved(torch.autograd.Function):
+    """`interleave` in one pass instead of three; not twice differentiable."""
+
+    @staticmethod
+    def places(x, y):
+        """Pairs of views, of x `(N, 4 O, H + 1, W + 1)` and of y `(N, O, 2 H, 2 W)`, that hold the same numbers."""
+        height, width = y.shape[2] // 2, y.shape[3] // 2
+        return [(x[:, 3 - 2 * row - column::4, row:row + height, column:column + width], y[:, :, row::2, column::2]) for row in (0, 1) for column in (0, 1)]
+
+    @staticmethod
+    def forward(ctx, x):
+        number, channels, height, width = x.shape
+        y = torch.empty((number, channels // 4, 2 * height - 2, 2 * width - 2), dtype=x.dtype, memory_format=torch.channels_last)
+        for source, target in Interleaved.places(x, y):
+            target.copy_(source)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        number, channels, height, width = g.shape
+        x = torch.zeros((number, 4 * channels, height // 2 + 1, width // 2 + 1), dtype=g.dtype).contiguous(memory_format=torch.channels_last)
+        for target, source in Interleaved.places(x, g):
+            target.copy_(source)
+        return x
 
 
 class SaliencyBranch(nn.Module):
@@ -236,6 +276,8 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(
             Conv(config.in_channels + 3, w, config, 7, padding=3, norm=False), Conv(w, 2 * w, config, stride=2), Conv(2 * w, 4 * w, config, stride=2),
             Conv(4 * w, 8 * w, config, stride=2), Conv(8 * w, 8 * w, config, 4), Conv(8 * w, 1, config, 4, norm=False, active=False))
+        for layer in self.layers:
+            layer.conv.twice = True                                                         # for the gradient penalty
 
     def forward(self, x_n, rgb_n):
         return self.layers(torch.cat([x_n, rgb_n], 1))
@@ -326,13 +368,14 @@ class Step:
         if features is not None:
             copy_features(features.state_dict(), generator.features)
         self.weights = {"colour": config.adversarial_weight} | ({"saliency": config.saliency_critic} if config.saliency_critic else {})
-        on_gpu = fabric.device.type == "cuda"      # channels_last pays there, and costs here
+        on_gpu = fabric.device.type == "cuda"      # on a CPU the layers see to their layout
         self.generator, self.optimizer = train.prepare(fabric, generator, make_optimizer(generator, config), compile, on_gpu)
         # the critics stay uncompiled: their penalty is a gradient of a gradient
         self.critics, self.critic_optimizer = train.prepare(fabric, critics, make_optimizer(critics, config), False, on_gpu)
         self.schedule, self.critic_schedule = make_schedule(self.optimizer, config), make_schedule(self.critic_optimizer, config, config.phase_one)
         wanted = config.perceptual_weight and config.steps > config.phase_one
-        self.perceptual = [fabric.to_device(Features(config.perceptual))] if wanted else []      # in a list, so that no checkpoint holds it
+        look = fabric.to_device(Features(config.perceptual)).to(memory_format=torch.channels_last) if wanted else None
+        self.perceptual = [look] if wanted else []      # in a list, so that no checkpoint holds it
         seen = self.perceptual[0].label if wanted else "none"
         self.notes = f"saliency {source or config.saliency}; perceptual {seen}; global features {origin or 'from chance'}"
 
@@ -377,7 +420,9 @@ class Step:
     def look(self, rgb_n):
         """Perceptual features. VGG-16 gets the value range as it is, as in the released code; a stand-in what it was trained on."""
         features, (low, high) = self.perceptual[0], self.config.value_range
-        return features((rgb_n - low) / (high - low) if features.is_stand_in else rgb_n)
+        with self.fabric.autocast():
+            found = features(((rgb_n - low) / (high - low) if features.is_stand_in else rgb_n).contiguous(memory_format=torch.channels_last))
+        return found.to(torch.promote_types(found.dtype, torch.float32))
 
     def teach_critics(self, *pictures):
         """One update of the discriminators on detached pictures, see `Critics`."""
@@ -405,7 +450,7 @@ def make_optimizer(network, config):
     groups = [{"params": [p for p in network.parameters() if id(p) not in known], "factor": 1.0}]
     groups += [{"params": features, "factor": config.feature_rate}] if features else []
     kind = torch.optim.AdamW if config.one_cycle else torch.optim.Adam
-    return kind(groups, 1.0, betas=(0.5, 0.999), weight_decay=0.01 if config.one_cycle else 0.0)
+    return kind(groups, 1.0, betas=(0.5, 0.999), weight_decay=0.01 if config.one_cycle else 0.0, fused=not config.faithful)      # one pass over the weights
 
 
 def make_schedule(optimizer, config, first=0):

@@ -238,7 +238,7 @@ def predict(model, batch):
     sizes = {"global_ab_histogram": 314, "global_saturation": 2}
     if not config.global_hints and sizes.keys() & batch.keys():
         raise ValueError("This network has no branch for global hints: leave them out, or train one with Config(global_hints=True).")
-    global_hints = torch.cat([batch.get(key, L.new_zeros(len(L), size)) for key, size in sizes.items()], 1)
+    global_hints = torch.cat([batch.get(key, L.new_zeros(L.shape[0], size)) for key, size in sizes.items()], 1)
     logits, ab = model.eval()(F.pad(L, margin, mode="replicate"), hint_ab, hint_mask, global_hints)
     return logits[..., :-(-height // 4), :-(-width // 4)].float(), ab[..., :height, :width].float()
 

@@ -26,6 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from colorlib import images, lab, losses, motion, train
 from colorlib.blocks import at_any_size, init_normal, one_cycle
 from colorlib.classifiers import FeaturePyramid
+from colorlib.convolution import Conv2d, ConvTranspose2d, InstanceNorm2d
 
 READS_CLIPS = True
 FRAMES = 2                                      # of a training sample: the one before and the one to paint
@@ -98,8 +99,8 @@ class DilatedBlock(nn.Module):
 
     def __init__(self, channels):
         super().__init__()
-        self.layers = nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(channels, channels, 3, dilation=2), nn.InstanceNorm2d(channels), nn.ReLU(inplace=True),
-                                    nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3), nn.InstanceNorm2d(channels))
+        self.layers = nn.Sequential(nn.ReflectionPad2d(2), Conv2d(channels, channels, 3, dilation=2), InstanceNorm2d(channels), nn.ReLU(inplace=True),
+                                    nn.ReflectionPad2d(1), Conv2d(channels, channels, 3), InstanceNorm2d(channels))
 
     def forward(self, x):
         return x + self.layers(x)
@@ -114,14 +115,14 @@ class Generator(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config, width = config, config.width
-        norm = lambda channels: (nn.InstanceNorm2d(channels), nn.ReLU(inplace=True))
-        self.encoder = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(4, width, 7), *norm(width),
-                                     nn.Conv2d(width, 2 * width, 4, 2, 1), *norm(2 * width),
-                                     nn.Conv2d(2 * width, 4 * width, 4, 2, 1), *norm(4 * width))
+        norm = lambda channels: (InstanceNorm2d(channels), nn.ReLU(inplace=True))
+        self.encoder = nn.Sequential(nn.ReflectionPad2d(3), Conv2d(4, width, 7), *norm(width),
+                                     Conv2d(width, 2 * width, 4, 2, 1), *norm(2 * width),
+                                     Conv2d(2 * width, 4 * width, 4, 2, 1), *norm(4 * width))
         self.middle = nn.Sequential(*[DilatedBlock(4 * width) for _ in range(config.residual_blocks)])                     # (N, 256, H/4, W/4)
-        self.decoder = nn.Sequential(nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), *norm(2 * width),
-                                     nn.ConvTranspose2d(2 * width, width, 4, 2, 1), *norm(width), nn.ReflectionPad2d(3))
-        self.to_rgb = nn.Conv2d(width, 4 if config.gate else 3, 7)
+        self.decoder = nn.Sequential(ConvTranspose2d(4 * width, 2 * width, 4, 2, 1), *norm(2 * width),
+                                     ConvTranspose2d(2 * width, width, 4, 2, 1), *norm(width), nn.ReflectionPad2d(3))
+        self.to_rgb = Conv2d(width, 4 if config.gate else 3, 7)
         init_normal(self)
 
     def forward(self, x, previous):
@@ -144,21 +145,22 @@ class Discriminator(nn.Module):
         super().__init__()
         channels, layers = (7, *(config.width * factor for factor in (1, 2, 4, 8)), 1), []
         for before, after, stride in zip(channels, channels[1:], (2, 2, 2, 1, 1)):
-            layers += [nn.Conv2d(before, after, 4, stride, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [Conv2d(before, after, 4, stride, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
         self.patches = init_normal(nn.Sequential(*layers[:-1]))
         for layer in self.patches[::2]:
             spectral_norm(layer)
 
     def forward(self, x, previous, rgb, *others):
-        scores = tuple(self.patches(torch.cat([x, previous, one], 1)).float() for one in (rgb, *others))
+        see = lambda one: torch.cat([x, previous, one], 1).contiguous(memory_format=torch.channels_last)
+        scores = tuple(self.patches(see(one)).float() for one in (rgb, *others))
         return scores if others else scores[0]
 
 
 # ---------------------------------------------------------------- losses
 
 def gram(maps):
-    """Which maps occur together: F F^T / (C H W) of F `(N, C, H, W)`, `(N, C, C)`."""
-    rows = maps.flatten(2)
+    """Which maps occur together: F F^T / (C H W) of F `(N, C, H, W)`, `(N, C, C)`, in float32 at least."""
+    rows = maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
     return rows @ rows.transpose(1, 2) / rows[0].numel()
 
 
@@ -166,7 +168,7 @@ def style_and_content(seen, aim, style=STYLE["vgg19"], content=CONTENT["vgg19"])
     """(style, content) distances of two pictures' features, {layer: `(N, C, H, W)`}: sums over layers of the mean absolute difference, of Gram matrices and of
     maps (`src/loss.py`)."""
     total = lambda look, layers: sum((F.l1_loss(look(seen[one]), look(aim[one])) for one in layers), torch.zeros((), device=next(iter(aim.values())).device))
-    return total(gram, style), total(lambda maps: maps, content)
+    return total(gram, style), total(lambda maps: maps.to(torch.promote_types(maps.dtype, torch.float32)), content)
 
 
 # ---------------------------------------------------------------- training
@@ -222,13 +224,14 @@ class Step:
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric, self.updates = config, fabric, Count()
         train.seed_everything(config.seed)
-        self.model, self.optimizer = train.prepare(fabric, generator := Generator(config), make_adam(generator, config.learning_rate, config), compile)
-        self.critic, self.critic_optimizer = train.prepare(fabric, critic := Discriminator(config), make_adam(critic, config.critic_rate, config), compile)
+        generator, critic, on_gpu = Generator(config), Discriminator(config), fabric.device.type == "cuda"      # on a CPU the layers see to their layout
+        self.model, self.optimizer = train.prepare(fabric, generator, make_adam(generator, config.learning_rate, config), compile, on_gpu)
+        self.critic, self.critic_optimizer = train.prepare(fabric, critic, make_adam(critic, config.critic_rate, config), compile, on_gpu)
         if config.one_cycle:
             self.schedule = one_cycle(self.optimizer, config.learning_rate, config.steps)
         wanted = config.style_weight or config.content_weight
-        self.features = [fabric.to_device(FeaturePyramid(config.features, STYLE[config.features] + CONTENT[config.features],
-                                                         normalise=config.normalise_features))] if wanted else []      # in a list, so that no checkpoint holds it
+        features = FeaturePyramid(config.features, STYLE[config.features] + CONTENT[config.features], normalise=config.normalise_features) if wanted else None
+        self.features = [fabric.to_device(features).to(memory_format=torch.channels_last)] if wanted else []      # in a list, so that no checkpoint holds it
         self.notes = f"features {self.features[0].label if wanted else 'none'}"
 
     def __call__(self, batch):
@@ -244,7 +247,8 @@ class Step:
                 with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
                     terms["adversarial"] = config.adversarial_weight * losses.generator_loss(self.critic.module(x, previous, painted), "bce")
             if self.features:
-                seen, aim = self.features[0](painted), self.features[0](true)
+                with self.fabric.autocast():
+                    seen, aim = (self.features[0](one.contiguous(memory_format=torch.channels_last)) for one in (painted, true))
                 style, content = style_and_content(seen, aim, STYLE[config.features], CONTENT[config.features])
                 terms |= {"style": config.style_weight * style, "content": config.content_weight * content}
             train.update(self.fabric, self.optimizer, sum(terms.values()))
@@ -324,8 +328,8 @@ def align(previous, L_before, L):
 def make_adam(network, rate, config):
     """Adam (0, 0.999); with one_cycle AdamW (0.5, 0.999)."""
     if config.one_cycle:
-        return torch.optim.AdamW(network.parameters(), rate, betas=(0.5, 0.999), weight_decay=0.01)
-    return torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.999))
+        return torch.optim.AdamW(network.parameters(), rate, betas=(0.5, 0.999), weight_decay=0.01, fused=True)
+    return torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.999), fused=True)
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
