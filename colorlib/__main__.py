@@ -1,7 +1,8 @@
-"""python -m colorlib {colorize, train, evaluate, score, certify, ablate, tune, sources, misregister, leak, leaderboard, conditions, sheet, cards, reproduce, data, bench, list}: what the
+"""python -m colorlib {colorize, export, train, evaluate, score, certify, ablate, tune, sources, misregister, leak, leaderboard, conditions, sheet, cards, reproduce, data, bench, list}: what the
 notebooks call."""
 import argparse
 import ast
+import itertools
 import json
 import os
 import sys
@@ -33,11 +34,19 @@ def parse(arguments=None):
     p.add_argument("--frames", metavar="RATE", help="each folder given is one clip, its pictures the frames, RATE of them a second")
     p.add_argument("--allow-truncated", action="store_true", help="clips: take what comes before the damage of a damaged file")
     p.add_argument("--device", default="auto")
+    p.add_argument("--precision", default="32-true", choices=("32-true", "bf16"), help="bf16: in the layers where no value of a picture moves by more than one level")
+    p.add_argument("--compile", action="store_true", help="torch.compile the network: worth it for many pictures")
+
+    p = commands.add_parser("export", help="write a method's network as an ONNX file")
+    p.add_argument("method")
+    p.add_argument("-o", "--output", help="the file (default: METHOD.onnx)")
+    p.add_argument("--weights", help="a .safetensors file instead of the shipped weights")
 
     p = commands.add_parser("train", help="train a method and save its weights")
     p.add_argument("method")
     add_size(p)
-    p.add_argument("--data", help="scenes, imagenette, a folder of photos, or tar shards (default: scenes at smoke size, else imagenette)")
+    p.add_argument("--data", help="scenes, imagenette, a folder of photos, or tar shards (default: scenes at smoke size, else imagenette); stream:SHARDS reads shards "
+                   "again and again instead of packing them")
     p.add_argument("--run", help="folder for log and checkpoints; an interrupted run goes on (default runs/METHOD-SIZE)")
     p.add_argument("--save", help="where to write the weights (default: into the run folder)")
     p.add_argument("--steps", type=int)
@@ -46,8 +55,10 @@ def parse(arguments=None):
     p.add_argument("--workers", type=int, default=0, help="processes that load pictures")
     p.add_argument("--device", default="auto", help="auto, cpu or cuda")
     p.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else int(text), help="how many, for data parallel training")
+    p.add_argument("--nodes", type=int, default=1, help="machines, each with --devices of them; the command is started on every one (see the README)")
     p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
     p.add_argument("--compile", action="store_true", help="torch.compile the networks")
+    p.add_argument("--checkpoint-activations", action="store_true", help="compute activations again instead of keeping them: more time, larger batches")
     p.add_argument("--split", default="train", choices=("train", "fit"), help="fit: leave out the twentieth of the training photographs that `tune` measures on")
     p.add_argument("--misregister", metavar="KIND[:AMOUNT]",
                    help="move infrared pairs against each other: shift:4, affine, homography:8, elastic:4 or shuffled; for methods that see infrared")
@@ -181,12 +192,13 @@ def parse(arguments=None):
     p.add_argument("path", help="folder of pictures, tar shards, scenes, a torchvision set, or a video, whose cuts are found")
     p.add_argument("--vcip-like", metavar="TARGET", help="path is the EPFL RGB-NIR Scene set: cut its pairs the way the VCIP2020 challenge did into this folder")
 
-    p = commands.add_parser("bench", help="measure speed beside named peers, in one run")
-    p.add_argument("what", nargs="?", default="lab", choices=("lab", "infer", "scgan", "fold", "spectral", "gray2color"),
-                   help="lab: colour conversion; infer: colouring; scgan: a training step of phase 2, and fold and spectral: parts of it; gray2color: a "
-                        "training step of stage 2")
-    p.add_argument("--rounds", type=int, help="how often each contestant runs (default: 15, or 3 for slow ones)")
-    p.add_argument("--write", action="store_true", help="append the lines to data/results/benchmarks.csv")
+    p = commands.add_parser("bench", help="measure speed and memory beside named peers, in one run, and append the rows to data/results")
+    p.add_argument("kinds", nargs="*", metavar="kind", help="lab: colour conversion; loader: pictures from files; train: updates of whole methods; infer: colouring; memory; "
+                   "scaling: one process beside several (default: all, about ten minutes on two cores)")
+    p.add_argument("--only", nargs="+", metavar="VARIANT", help="only these, such as scgan or tcvc")
+    p.add_argument("--rounds", type=int, help="how often each contestant runs (default: 15, fewer for slow ones)")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--dry-run", action="store_true", help="print, write no rows")
 
     p = commands.add_parser("list", help="the catalogue of methods")
     p.add_argument("--json", action="store_true")
@@ -215,7 +227,7 @@ def main(arguments=None):
         threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
     try:
-        return {"colorize": run_colorize, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
+        return {"colorize": run_colorize, "export": run_export, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
                 "ablate": run_ablate, "tune": run_tune, "sources": run_sources, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
                 "sheet": run_sheet, "cards": run_cards, "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
@@ -234,7 +246,7 @@ def end_with(parent):
 
 
 def run_colorize(options):
-    from colorlib import images, video, zoo
+    from colorlib import albums, images, video, zoo
     from colorlib.data import video_writing, videos
     sources = []                                                    # (path, whether it is a clip)
     for given in map(Path, options.pictures):
@@ -251,25 +263,45 @@ def run_colorize(options):
     zoo.check_conditions(method, **conditions)
     if options.reference is not None:
         conditions["reference"] = images.open_image(options.reference)      # once, however many pictures there are
-    model, failed = zoo.load(method.name, options.weights, device=options.device), 0
+    model, failed = zoo.load(method.name, options.weights, device=options.device, precision=options.precision, compile=options.compile, channels_last=True), 0
     how = {"model": model, "working_size": options.working_size, "merge": options.merge}
-    for source, is_clip in sources:
-        name = (video_writing if is_clip else images).colorized_name(source)
+
+    def target_of(source, name):
         target = output / name if into_folder else output or (source.resolve() if source.is_dir() else source).with_name(name)
+        if target.resolve() == source.resolve():
+            raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
+        return target
+
+    def color_clip(source):
         try:
-            if target.resolve() == source.resolve():
-                raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
-            if is_clip:
-                video.colorize_video(source, target, method.name, smooth=options.smooth, cuts=options.cuts, **how, **conditions,
-                                     rate=options.frames if source.is_dir() else None, allow_truncated=options.allow_truncated)
+            target = target_of(source, video_writing.colorized_name(source))
+            video.colorize_video(source, target, method.name, smooth=options.smooth, cuts=options.cuts, **how, **conditions,
+                                 rate=options.frames if source.is_dir() else None, allow_truncated=options.allow_truncated)
+            return target
+        except albums.FAULTS as error:
+            return error
+
+    def save(source, picture):
+        return images.save_image(target_of(source, images.colorized_name(source)), picture.rgb, like=picture)
+
+    for is_clip, group in itertools.groupby(sources, key=lambda one: one[1]):
+        group = [source for source, _ in group]
+        done = ((source, color_clip(source)) for source in group) if is_clip else albums.colorize_many(group, method.name, save=save, **how, **conditions)
+        for source, result in done:
+            if isinstance(result, Exception):
+                print(f"colorlib: {result if str(result) else source}", file=sys.stderr)
+                failed += 1
             else:
-                picture = zoo.colorize(source, method.name, **how, **conditions)
-                images.save_image(target, picture.rgb, like=picture)
-            print(target)
-        except (ValueError, OSError, MemoryError) as error:
-            print(f"colorlib: {error or source}", file=sys.stderr)
-            failed += 1
+                print(result, flush=True)
     return 1 if failed else 0
+
+
+def run_export(options):
+    from colorlib import export
+    try:
+        print(export.export_onnx(options.method, options.output or f"{options.method}.onnx", options.weights))
+    except ImportError as error:
+        raise ValueError(str(error)) from None
 
 
 def pictures_in(folder):
@@ -283,7 +315,8 @@ def run_train(options):
     from colorlib import experiments
     path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
                                     options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save,
-                                    changes=read_changes(options.method, options.size, options.set), misregister=options.misregister, split=options.split)
+                                    changes=read_changes(options.method, options.size, options.set), misregister=options.misregister, split=options.split, nodes=options.nodes,
+                                    checkpoint_activations=options.checkpoint_activations)
     if path is not None:
         print(path)
 
@@ -466,11 +499,12 @@ def run_data(options):
 
 def run_bench(options):
     from colorlib import bench
-    print(bench.run(options.what, write=options.write, rounds=options.rounds))
+    for text in bench.run(options.kinds, options.only, options.rounds, options.device, write=not options.dry_run):
+        print(f"{text}\n", flush=True)
 
 
 def run_list(options):
-    from colorlib import zoo
+    from colorlib import memory, zoo
     rows = zoo.catalogue()
     if options.json:
         print(json.dumps(rows, indent=1))
@@ -482,6 +516,8 @@ def run_list(options):
             weights = f"{row['weights']['file']} ({row['weights']['bytes'] / 1e6:.1f} MB)"
         print(f"{row['name']}\n  {row['paper']}\n  needs {needs}; weights {weights}; {row['notebook']}")
         print("  " + "; ".join(f"{network} {count:,}" for network, count in row["parameters"].items()))
+        if row["memory"]:
+            print(f"  at most: {memory.in_words(row['memory'])}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms
-from skimage.feature import canny
 
 from colorlib.files import write_atomic
 from colorlib.lab import GAMUT_TOLERANCE, gray_of, lab_to_rgb, map_to_gamut, rgb_to_lab
@@ -163,6 +162,7 @@ def line_art(L, small=None, sigma=1.0, drawing=None):
     small = _as_tensor(L)[None, None] if small is None else small
     if is_drawing(L) if drawing is None else drawing:
         return (small / max(float(np.percentile(L, 99)), 1.0)).clamp(0, 1).float()
+    from skimage.feature import canny            # late: it takes half a second that colouring a photo does not need
     gray = gray_of(small.double())[0, 0].numpy()
     return torch.from_numpy(1 - canny(gray, sigma).astype(np.float32))[None, None]
 

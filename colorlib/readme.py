@@ -3,6 +3,7 @@
 README holds them between markers: `write` puts them there anew.
 """
 from colorlib import condition_table, leaderboard, other_sources, reproduction, results, tuning, zoo
+from colorlib.bench import memory, scaling, speeds
 
 
 def chapters(size="class"):
@@ -48,7 +49,8 @@ def recipes():
     return "\n\n".join(f"**{name}**, photographs of its training set that these trainings did not see\n\n{tuning.table(name)}" for name in tried)
 
 
-SECTIONS = {"results": chapters, "leaderboard": leaderboards, "conditions": conditions, "sources": other_sources.table, "recipes": recipes}      # marker: what stands there
+SECTIONS = {"results": chapters, "leaderboard": leaderboards, "conditions": conditions, "sources": other_sources.table, "recipes": recipes,
+            "speed": speeds.table, "memory": memory.largest_batches, "estimate": scaling.estimate}      # marker: what stands there
 
 
 def write(path=None):

@@ -23,7 +23,7 @@ from colorlib.files import write_atomic
 
 COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
            "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
-TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge", "misregister", "budget", "settings", "condition", "against"}
+TEXT = {"method", "variant", "protocol", "size", "dataset", "split_hash", "commit", "device", "config_hash", "torch", "date", "notes", "judge", "misregister", "budget", "settings", "condition", "against", "kind", "machine"}
 PUBLISHED_COLUMNS = ("system", "metric", "split", "value", "source")
 SIZES = ("smoke", "class", "paper")                        # later wins when one method ran at several
 TRIVIAL = ("grey", "infrared copied", "mean colour", "cubic fit", "constant bin", "levin", "oracle luminance", "oracle luminance, cubic colour", "Bayes ceiling",

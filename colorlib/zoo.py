@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 from colorlib import hints as color_hints
-from colorlib import images, results
+from colorlib import images, memory, results
 from colorlib.data.sources import decode
 from colorlib.files import write_atomic
 from colorlib.train import compact, pick_device
@@ -204,8 +204,8 @@ def read_sidecar(path):
         raise ValueError(f"{sidecar} is not valid JSON: fetch it again together with {Path(path).name}.") from None
 
 
-def load(name, weights=None, size="class", device="auto"):
-    """A method's model with its weights, in eval mode on the device.
+def load(name, weights=None, size="class", device="auto", precision="32-true", compile=False, channels_last=False):
+    """A method's model with its weights, in eval mode on the device; precision, compile and channels_last: see `speed.speed_up`.
 
     weights: a .safetensors file with its JSON sidecar; by default the shipped one of `size`. Raises ValueError for an unknown method, FileNotFoundError
     where no weights exist, ValueError for a file that was cut short, altered, or belongs to another method. Nothing is unpickled.
@@ -220,7 +220,16 @@ def load(name, weights=None, size="class", device="auto"):
         raise FileNotFoundError(f"No {size} weights of {name} are here ({path}): train them with `python -m colorlib train {name} --size {size}`, "
                                 "or name a file with weights=.")
     stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in (path, path.with_suffix(".json")) if file.exists())
-    return _load(method.name, str(path), stamps, str(pick_device(device)))
+    return _speed_up(method.name, str(path), stamps, str(pick_device(device)), precision, compile, channels_last)
+
+
+@lru_cache(maxsize=4)
+def _speed_up(name, path, stamps, device, precision, compile, channels_last):
+    model = _load(name, path, stamps, device)
+    if (precision, compile, channels_last) == ("32-true", False, False):
+        return model
+    from colorlib import speed                   # late: it imports this module
+    return speed.speed_up(get(name), model, precision, compile, channels_last)
 
 
 @lru_cache(maxsize=4)
@@ -244,7 +253,7 @@ def _as_tuples(value):
 # ---------------------------------------------------------------- colorize
 
 def colorize(picture, method="best", *, hints=None, caption=None, reference=None, weights=None, model=None, working_size=None,
-             device="auto", merge="guided"):
+             device="auto", merge="guided", precision="32-true", compile=False):
     """Colour a picture. method: a name of the catalogue, or "best", see `choose`. `picture`: path, open file, PIL image or array (see `images.open_image`). Returns an `images.Picture` of the same size.
 
     The network sees L at its working size (shorter side, in pixels; default: what it was trained at); its ab is joined to the
@@ -253,13 +262,14 @@ def colorize(picture, method="best", *, hints=None, caption=None, reference=None
     picture is a line drawing (`images.line_art`).
     hints, caption, reference: the condition a method needs; hints: whatever `hints.as_hints` takes, [] for none; caption: a sentence, "" for none,
     with a warning that names the words the network does not know; reference: a picture to take colours from, whatever `images.open_image` takes, of any
-    size, transparent parts shown on white; a grey one is a reference, too. Raises ValueError for an unknown method, a missing or an unused condition,
+    size, transparent parts shown on white; a grey one is a reference, too. precision "bf16" and compile: quicker, and the same picture within one level of 255,
+    see `speed.speed_up`; for a model that is given they count for nothing. Many pictures: see `albums.colorize_many`. Raises ValueError for an unknown method, a missing or an unused condition,
     FileNotFoundError for missing weights or picture.
     """
     row = choose(method, model, weights, hints=hints, caption=caption, reference=reference)
     conditions = check_conditions(row, hints=hints, caption=caption, reference=reference)
     picture = images.open_image(picture)
-    model = model if model is not None else load(row.name, weights, device=device)
+    model = model if model is not None else load(row.name, weights, device=device, precision=precision, compile=compile, channels_last=True)
     L = images.lightness(picture)                                                                   # (H, W)
     planes = paint_small(row, model, picture, L, working_size, **read_conditions(row, model, L, **conditions))
     return replace(picture, rgb=enlarge(row, picture, L, planes, merge))
@@ -279,9 +289,12 @@ def paint_small(row, model, picture, L, side=None, **conditions):
 
     picture: an `images.Picture`; L: its lightness `(H, W)`; conditions: see `read_conditions`.
     """
-    if row.sees == "grey":
-        return predict_ab(row.papers, model, L, side, **conditions)
-    return row.papers.colorize(model, see(row, model, picture, L, side))[0].float().cpu().numpy()
+    return row.papers.colorize(model, batch_of(row, model, picture, L, side, **conditions))[0].float().cpu().numpy()
+
+
+def batch_of(row, model, picture, L, side=None, **conditions):
+    """The batch of one that `paint_small` gives a method's network: tensors on the model's device, conditions that are no maps in lists of one."""
+    return grey_batch(model, L, side, **conditions) if row.sees == "grey" else see(row, model, picture, L, side)
 
 
 def see(row, model, picture, L, side=None):
@@ -318,12 +331,23 @@ def working_size(config):
     return getattr(config, "working_size", config.image_size)
 
 
+def join_batches(batches):
+    """Batches whose maps have the same sizes -> one."""
+    first = batches[0]
+    return {name: torch.cat([batch[name] for batch in batches]) if torch.is_tensor(first[name]) else [one for batch in batches for one in batch[name]] for name in first}
+
+
 def predict_ab(paper, model, L, side=None, hints=None, reference=None, **conditions):
     """L `(H, W)` in [0, 100], array -> ab `(2, h, w)` in CIE units, array, with the shorter side `side` (default: the model's working size).
 
     hints: a `HintSet` of the picture or of a copy of it. reference: `(H', W', 3)` uint8, of which the network sees `reduce_reference`. Other conditions
     (caption, a string) reach the paper in lists of one.
     """
+    return paper.colorize(model, grey_batch(model, L, side, hints, reference, **conditions))[0].float().cpu().numpy()
+
+
+def grey_batch(model, L, side=None, hints=None, reference=None, **conditions):
+    """What `predict_ab` gives a network: {"L": `(1, 1, h, w)`, "hint_ab", "hint_mask", "reference", others in lists of one}."""
     device, side = next(model.parameters()).device, side or working_size(model.config)
     small = images.model_input(L, side)                                                             # (1, 1, h, w)
     batch = {"L": small.to(device)} | {key: [value] for key, value in conditions.items() if value is not None}
@@ -333,7 +357,7 @@ def predict_ab(paper, model, L, side=None, hints=None, reference=None, **conditi
     if reference is not None:
         reference = reduce_reference(reference, side)
         batch["reference"] = torch.from_numpy(np.ascontiguousarray(reference)).permute(2, 0, 1)[None].to(device)      # (1, 3, h', w') uint8
-    return paper.colorize(model, batch)[0].float().cpu().numpy()
+    return batch
 
 
 def reduce_reference(reference, side):
@@ -346,9 +370,10 @@ def reduce_reference(reference, side):
 def see_infrared(model, picture, side):
     """An infrared `images.Picture` -> nir `(1, C, h, w)` in [0, 1] on the model's device. Three channels go to a network that takes three, their mean to one
     that takes one."""
-    values = torch.from_numpy(picture.rgb.astype(np.float32) / np.iinfo(picture.rgb.dtype).max).permute(2, 0, 1)
-    values = values if model.config.in_channels == 3 else values.mean(0, keepdim=True)
-    return images.shrink(values, side).to(next(model.parameters()).device)
+    rgb, white = picture.rgb, np.float32(np.iinfo(picture.rgb.dtype).max)
+    planes = np.moveaxis(rgb, -1, 0) if model.config.in_channels == 3 else [rgb.mean(-1, dtype=np.float32)]
+    small = [images.shrink(torch.from_numpy(plane / white)[None], side) for plane in planes]      # one by one: all of a large photo in floats is much
+    return torch.cat(small, 1).to(next(model.parameters()).device)
 
 
 # ---------------------------------------------------------------- the catalogue
@@ -363,7 +388,7 @@ def count_parameters(name, size="paper"):
 
 def catalogue():
     """What `python -m colorlib list --json` prints: one dict a method."""
-    rows = []
+    rows, measured = [], memory.latest()
     for method in METHODS.values():
         path = weights_file(method.name)
         weights = None
@@ -371,5 +396,5 @@ def catalogue():
             weights = {"file": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         rows.append({"name": method.name, "paper": method.paper, "sees": method.sees,
                      "conditions": list(method.conditions), "optional": list(method.optional), "parameters": count_parameters(method.name),
-                     "learns": method.learns, "weights": weights, "notebook": f"notebooks/{method.notebook}", "data_licence": method.data_licence})
+                     "memory": memory.of_method(method.name, measured), "learns": method.learns, "weights": weights, "notebook": f"notebooks/{method.notebook}", "data_licence": method.data_licence})
     return rows

@@ -16,7 +16,7 @@ from PIL import Image
 
 import colorlib
 from colorlib import __main__ as cli
-from colorlib import frames, video, zoo
+from colorlib import albums, frames, video, zoo
 from colorlib.data.video_writing import write_video
 from colorlib.data.videos import Video
 from tests.data_samples import colorful, save, truncate
@@ -317,10 +317,10 @@ def test_one_method_paints_clips_and_pictures(workshop, painter, monkeypatch):
     asked = []
     monkeypatch.setattr(zoo, "load", lambda method, *args, **options: asked.append(method) or MODEL)
 
-    def refuse(source, method, **options):
-        asked.append(f"{method} of {source}")
-        raise ValueError("enough")
-    monkeypatch.setattr(zoo, "colorize", refuse)
+    def refuse(sources, method, **options):
+        asked.append(f"{method} of {sources[0]}")
+        return [(sources[0], ValueError("enough"))]
+    monkeypatch.setattr(albums, "colorize_many", refuse)
     save(workshop / "photo.png", colorful())
     write_video("clip.mp4", drift(2))
     assert cli.main(["colorize", "clip.mp4", "photo.png"]) == 1

@@ -103,12 +103,12 @@ def test_train_evaluate_reproduce(workshop, capsys):
 def test_list(workshop, capsys):
     assert cli.main(["list", "--json"]) == 0
     (row,) = [row for row in json.loads(capsys.readouterr().out) if row["name"] == "koalarization"]
-    assert set(row) == {"name", "paper", "sees", "conditions", "optional", "parameters", "learns", "weights", "notebook", "data_licence"} and row["weights"]["bytes"] > 1000
+    assert set(row) == {"name", "paper", "sees", "conditions", "optional", "parameters", "learns", "weights", "notebook", "data_licence", "memory"} and row["weights"]["bytes"] > 1000
     assert cli.main(["list"]) == 0 and "6,574,050" in capsys.readouterr().out
 
 
 def test_bench_prints_every_peer(workshop, capsys):
-    assert cli.main(["bench", "lab", "--write"]) == 0
+    assert cli.main(["bench", "lab", "--rounds", "2"]) == 0
     out = capsys.readouterr().out
     assert all(peer in out for peer in ("colorlib", "scikit-image", "OpenCV float"))
     assert {row["method"] for row in results.read("benchmarks")} >= {"colorlib", "scikit-image", "OpenCV float"}
