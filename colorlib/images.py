@@ -7,6 +7,7 @@ import io
 import os
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -130,8 +131,10 @@ def lightness(picture):
         levels = np.arange(np.iinfo(rgb.dtype).max + 1, dtype=rgb.dtype)
         return rgb_to_lab(np.stack([levels] * 3, -1))[:, 0][rgb[..., 0]]
     L = np.empty(rgb.shape[:2], np.float32)
-    for rows in _strips(L.shape):
-        L[rows] = rgb_to_lab(torch.from_numpy(np.array(rgb[rows])).permute(2, 0, 1))[0]
+
+    def convert(rows):
+        L[rows] = rgb_to_lab(rgb[rows])[..., 0]
+    _over_strips(L.shape, convert)
     return L
 
 
@@ -201,9 +204,11 @@ def merge_chroma(L, ab, method="guided", dtype=np.uint8):
         raise ValueError(f"merge_chroma needs L (H, W) and finite ab (2, h, w): got {L.shape} and {tuple(ab.shape)}.")
     L = _as_tensor(L)
     rgb = np.empty((*L.shape, 3), dtype)
-    for rows, full in _enlarge(L, ab, method):
+
+    def write(rows, full):
         color = _to_rgb(torch.cat([L[None, rows], full]))
         rgb[rows] = color.mul(np.iinfo(dtype).max).round().permute(1, 2, 0)
+    _enlarge(L, ab, method, write)
     return rgb
 
 
@@ -222,13 +227,15 @@ def merge_picture(guide, rgb, method="guided", dtype=np.uint8):
     guide, large = _as_tensor(guide), np.empty((*guide.shape, 3), dtype)
     detail = DETAIL_GAIN / 100 * guide if method == "guided" else torch.zeros(()).expand_as(guide)
     small = F.interpolate(detail[None, None], size=rgb.shape[1:], mode="bilinear", antialias=True)[0]
-    for rows, full in _enlarge(guide, rgb - small, "bicubic" if method == "guided" else method):
+
+    def write(rows, full):
         large[rows] = (full + detail[rows]).clamp(0, 1).mul(np.iinfo(dtype).max).round().permute(1, 2, 0)
+    _enlarge(guide, rgb - small, "bicubic" if method == "guided" else method, write)
     return large
 
 
-def _enlarge(L, planes, method):
-    """Yield (rows, `(C, rows, W)`) of planes `(C, h, w)` at the size of L `(H, W)`; "guided" adds detail of L, see `merge_chroma`."""
+def _enlarge(L, planes, method, write):
+    """Call write(rows, `(C, rows, W)`) for each strip of planes `(C, h, w)` at the size of L `(H, W)`; "guided" adds detail of L, see `merge_chroma`."""
     if method not in ("guided", *PLAIN):
         raise ValueError(f"method is {method!r}: choose guided, {', '.join(PLAIN[:-1])} or {PLAIN[-1]}.")
     mode, count = "bicubic" if method == "guided" else method, len(planes)
@@ -237,13 +244,15 @@ def _enlarge(L, planes, method):
     layers = _guided_layers(L, planes) if method == "guided" else planes
     layers = layers @ _stretch(planes.shape[2], L.shape[1], mode).T                # (C', h, W)
     down = _stretch(planes.shape[1], L.shape[0], mode)                             # (H, h)
-    for rows in _strips(L.shape):
+
+    def enlarge(rows):
         near = down[rows].any(0)                                                   # the few small rows this strip needs
         full = torch.einsum("yh,chx->cyx", down[rows][:, near], layers[:, near])   # (C', rows, W)
         if method == "guided":
             plane, slope, guide, low, high = full.split([count, count, 1, count, count])
             full = (plane + slope * (L[rows] - guide)).maximum(low).minimum(high)
-        yield rows, full + center
+        write(rows, full + center)
+    _over_strips(L.shape, enlarge)
 
 
 def _guided_layers(L, ab):
@@ -273,6 +282,18 @@ def _to_rgb(lab):
 
 def _as_tensor(L):
     return torch.from_numpy(np.require(L, np.float32, ["C", "W"]))
+
+
+def _over_strips(shape, work):
+    """Call work(rows) for every strip; several at a time, each on one core: that all cores share each of the many small operations takes longer than one alone."""
+    strips, threads = _strips(shape), torch.get_num_threads()
+    if len(strips) == 1 or threads == 1:
+        for rows in strips:
+            work(rows)
+        return
+    with ThreadPoolExecutor(min(threads, len(strips)), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for _ in pool.map(work, strips):
+            pass
 
 
 def _strips(shape):
