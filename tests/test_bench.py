@@ -8,7 +8,7 @@ import torch
 
 from colorlib import __main__ as cli
 from colorlib import bench, results, train
-from colorlib.bench import official, train_eccv16
+from colorlib.bench import official, speeds, train_eccv16
 from colorlib.papers import cic
 
 
@@ -47,6 +47,18 @@ def test_rows_are_printed_and_kept(one_kind, capsys):
     assert [(row["kind"], row["variant"], row["method"], row["n"]) for row in rows] == [("toy", "quick", "ours", 4), ("toy", "quick", "peer", 4)]
     assert all(row["machine"] and row["commit"] and row["torch"] and row["low_ms"] <= row["median_ms"] <= row["high_ms"] for row in rows)
     assert cli.main(["bench", "toy", "--only", "quick", "--dry-run"]) == 0 and len(results.read(bench.FILE)) == 2
+
+
+def test_the_newest_run_is_shown_by_races(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLORLIB_RESULTS", str(tmp_path))
+    assert speeds.table() == ""
+    row = lambda method, ratio, ms, date, **more: results.append(bench.FILE, {"kind": "infer", "variant": "folder", "machine": "a laptop", "date": date, "method": method, "ratio": ratio,
+                                                                              "median_ms": ms, "pictures_per_s": 1e3 / ms} | more)
+    row("ours", 1, 10, "2026-01-01"), row("gone", 3, 30, "2026-01-01")
+    row("ours", 1, 20, "2026-02-01", pictures_per_s=3100.0), row("peer", 1.5, 30, "2026-02-01", notes="a note"), row("ours, small", 1, 1500, "2026-02-01"), row("other", 0.5, 750, "2026-02-01")
+    title, _, head, _, *lines = speeds.table().splitlines()
+    assert title == "On a laptop" and head.startswith("|  | ours | takes | the other |")
+    assert lines == ["| Colouring: folder | ours | 20 ms, 3,100 pictures/s | peer | 30 ms | **1.50** | a note |", "| Colouring: folder | ours, small | 1.5 s | other | 750 ms | 0.50 |  |"]
 
 
 def test_names_that_are_not_known(one_kind, capsys):

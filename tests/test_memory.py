@@ -160,8 +160,8 @@ def test_tables_are_made_of_the_rows(tmp_path, monkeypatch, capsys):
                 row("painting", size="class", fixed=2.0, slope=1.0)):
         results.append(memory.FILE, one)
     lines = measured.largest_batches().splitlines()
-    assert len(lines) == 2 + 3 and "8 GB" in lines[0] and "80 GB" in lines[0]      # the last of two alike counts; a fifth saved is not shown
-    assert lines[2].split(" | ")[5:8] == ["63", "210", "727"] and "float32, recomputed | 1,024 | 50.0 | 126" in lines[3]      # (0.9 8192 - 1024) / 100 = 63.5
+    assert len(lines) == 2 + 1 and "bf16: 8, 24, 80 GB" in lines[0]      # the last of two alike counts; a fifth saved is not shown
+    assert lines[2] == "| cic | 176 px | 63, 210, 727 | 126, 421, > 1024 | 63, 210, 727 | — |"      # (0.9 8192 - 1024) / 100 = 63.5
     found = memory.of_method("cic")
     assert found == {"class": {"painting": 42.0}, "paper": {"update": 5024.0, "batch": 40}}
     assert memory.in_words(found) == "class 42 MiB to paint; paper 5,024 MiB for an update of 40"

@@ -22,6 +22,7 @@ from colorlib.bench.held import MIB, Held, shapes_only
 from colorlib.data.sources import resize
 
 SHOWN, PICTURES = ("cic", "scgan", "hscau", "gray2color", "tcvc"), 4      # what `bench memory` runs, at class size, and with how many pictures
+MOST = 1024                                                               # pictures a batch, beyond which no number is given
 GIGABYTES, RESERVE = (8, 24, 80), 0.1                                     # of a GPU, and the share of them that is left free
 LIGHT = {"classifier_steps": 0, "stage_one": 0, "phase_one": 0, "critic_every": 1}      # no pretraining, and the update that does most, where a Config has these
 PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed"}
@@ -218,15 +219,25 @@ def pays(plain, recomputed):
 
 
 def largest_batches(size="paper"):
-    """The largest batches of every method measured at a size, in float32 and bf16, plain and, where it pays, with activations computed again, Markdown."""
-    rows, lines = memory.latest(), [["method", "picture", "precision", "fixed, MiB", "MiB a picture", *(f"{one} GB" for one in GIGABYTES), "known from"]]
+    """The largest batches of every method measured at a size, on GPUs of GIGABYTES, Markdown: a column for float32 and bf16, plain and, where it pays, with
+    activations computed again."""
+    rows, settings = memory.latest(), [precision + more for precision in PRECISIONS for more in ("", ", recomputed")]
+    lines = [["method", "picture", *(f"{one}: {', '.join(map(str, GIGABYTES))} GB" for one in settings)]]
     for name in zoo.METHODS:
+        found = {one: rows.get((name, size, "update", one)) for one in settings}
         for precision in PRECISIONS:
-            plain, again = (rows.get((name, size, "update", precision + more)) for more in ("", ", recomputed"))
-            for row in filter(None, (plain, again if plain and again and pays(plain, again) else None)):
-                lines.append([name, row["dataset"], row["settings"], f"{row['fixed_mib']:,.0f}", f"{row['mib_per_picture']:,.1f}",
-                              *(f"{largest_batch(row, one):,}" for one in GIGABYTES), row["notes"].partition(",")[0]])
+            plain, again = found[precision], found[f"{precision}, recomputed"]
+            if again and not (plain and pays(plain, again)):
+                found[f"{precision}, recomputed"] = None
+        if any(found.values()):
+            side = next(filter(None, found.values()))["dataset"]
+            lines.append([name, side, *(", ".join(in_words(largest_batch(row, one)) for one in GIGABYTES) if row else "—" for row in found.values())])
     return results.markdown(lines) if len(lines) > 1 else ""
+
+
+def in_words(count):
+    """A batch size; beyond MOST, where nothing was fitted and other limits come first, no number."""
+    return str(count) if count <= MOST else f"> {MOST}"
 
 
 # ---------------------------------------------------------------- what `bench memory` runs
