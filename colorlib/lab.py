@@ -5,8 +5,7 @@ with the papers that used it. Tensors carry colour on axis -3, `(..., 3, H, W)`;
 Everything is plain elementwise arithmetic in float32 (float64 for float64 input): autocast and TF32, which tint greys, cannot touch it.
 The formulas stand at the end of this file; `lab_cpu.py` and `lab_gpu.py` compute the same quicker, where nothing but speed differs.
 """
-import functools
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 import torch
@@ -290,7 +289,7 @@ def _is_inside(L, a, b, tolerance):
     fy = (L + 16) / 116
     cube = lambda f: f.clamp_min(KNEE) ** 3 + (f.clamp_max(KNEE) - KNEE) / 7.787
     linear = _mix(XYZ_TO_RGB, [cube(f) * white for f, white in zip((fy + a / 500, fy, fy - b / 200), WHITE)])
-    least, most = (functools.reduce(choose, linear) for choose in (torch.minimum, torch.maximum))
+    least, most = (reduce(choose, linear) for choose in (torch.minimum, torch.maximum))
     return (least >= -tolerance / 12.92) & (most <= ((1 + tolerance + 0.055) / 1.055) ** 2.4)
 
 
