@@ -19,7 +19,6 @@ AB_STEP = 10         # bin width of the 313 and 625 grids (Zhang et al. 2016; Ma
 WHITE = (0.95047, 1.0, 1.08883)                                    # D65, 2 degree observer
 RGB_TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 XYZ_TO_RGB = tuple(map(tuple, np.linalg.inv(np.array(RGB_TO_XYZ)).tolist()))
-KNEE = 0.2068966          # of Lab's cube root, on its own side
 GAMUT_TOLERANCE = 5e-4   # of the [0, 1] range: an eighth of one 8-bit level
 
 
@@ -279,7 +278,7 @@ def _lab_to_rgb(lab, clip):
     f = [fy + a / 500, fy, fy - b / 200]
     if clip:
         f[2] = f[2].clamp_min(0)          # scikit-image's treatment of blue-less colours far outside the gamut
-    xyz = [torch.where(t > KNEE, t ** 3, (t - 16 / 116) / 7.787) * white for t, white in zip(f, WHITE)]
+    xyz = [torch.where(t > lab_cpu.CUBE_KNEE, t ** 3, (t - 16 / 116) / 7.787) * white for t, white in zip(f, WHITE)]
     rgb = torch.stack([_encode(c) for c in _mix(XYZ_TO_RGB, xyz)], -3)
     return rgb.clamp(0, 1) if clip else rgb
 
@@ -287,7 +286,7 @@ def _lab_to_rgb(lab, clip):
 def _is_inside(L, a, b, tolerance):
     """`in_gamut` of planes, in linear light, which rises with the encoded values; and without `where`, which costs as much as four products on a CPU."""
     fy = (L + 16) / 116
-    cube = lambda f: f.clamp_min(KNEE) ** 3 + (f.clamp_max(KNEE) - KNEE) / 7.787
+    cube = lambda f: f.clamp_min(lab_cpu.CUBE_KNEE) ** 3 + (f.clamp_max(lab_cpu.CUBE_KNEE) - lab_cpu.CUBE_KNEE) / 7.787
     linear = _mix(XYZ_TO_RGB, [cube(f) * white for f, white in zip((fy + a / 500, fy, fy - b / 200), WHITE)])
     least, most = (reduce(choose, linear) for choose in (torch.minimum, torch.maximum))
     return (least >= -tolerance / 12.92) & (most <= ((1 + tolerance + 0.055) / 1.055) ** 2.4)

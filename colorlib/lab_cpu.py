@@ -109,26 +109,26 @@ def after(matrix, constant, more=0.0):
 
 def strip_by_strip(convert, x):
     """A conversion of interleaved pixels, array `(1, P, 3)` -> the same in float32, on a tensor `(..., 3, H, W)` or an array `(..., 3)` of any size."""
-    given, is_array = (x, True) if isinstance(x, np.ndarray) else (x.detach().contiguous().view(-1, 3, x.shape[-2] * x.shape[-1]).numpy(), False)
-    result = np.empty(x.shape, np.float32) if is_array else torch.empty(x.shape)
-    if is_array:
-        planes, targets = np.ascontiguousarray(given).reshape(1, 1, -1, 3), result.reshape(1, 1, -1, 3)
-    else:
-        planes, targets = given[:, :, None], result.view(given.shape).numpy()[:, :, None]                  # (N, 3, 1, P)
-    room, *rooms = ROOMS.of(given.dtype, planes.shape[2 if is_array else 3])
-    for plane, target in zip(planes, targets):
-        for start in range(0, plane.shape[1 if is_array else 2], STRIP):
-            strip = slice(start, start + STRIP)
-            if is_array:
-                part = plane[:, strip]
-                room[:, :part.shape[1]] = part
-                target[:, strip] = convert(room, *rooms)[:, :part.shape[1]]
-            else:
-                rows = [row[:, strip] for row in plane]
-                used = rows[0].shape[1]
-                cv2.merge(rows, room[:, :used])
-                cv2.split(convert(room, *rooms)[:, :used], [row[:, strip] for row in target])
+    if isinstance(x, np.ndarray):
+        result = np.empty(x.shape, np.float32)
+        pixels, targets = np.ascontiguousarray(x).reshape(1, -1, 3), result.reshape(1, -1, 3)
+        in_strips(convert, x.dtype, pixels.shape[1], lambda strip, room: np.copyto(room, pixels[:, strip]), lambda strip, found: np.copyto(targets[:, strip], found))
+        return result
+    result = torch.empty(x.shape)
+    flat_shape = -1, 3, 1, x.shape[-2] * x.shape[-1]
+    for plane, target in zip(x.detach().contiguous().view(flat_shape).numpy(), result.view(flat_shape).numpy()):      # (3, 1, P)
+        in_strips(convert, plane.dtype, plane.shape[2], lambda strip, room: cv2.merge([row[:, strip] for row in plane], room),
+                  lambda strip, found: cv2.split(found, [row[:, strip] for row in target]))
     return result
+
+
+def in_strips(convert, dtype, count, fill, take):
+    """Convert `count` pixels: fill(strip, room `(1, p, 3)`) puts those of a strip, a slice, into its place, take(strip, found) has them converted."""
+    room, *rooms = ROOMS.of(dtype, count)
+    for start in range(0, count, STRIP):
+        strip = slice(start, min(start + STRIP, count))
+        fill(strip, room[:, :strip.stop - start])
+        take(strip, convert(room, *rooms)[:, :strip.stop - start])
 
 
 class Rooms(threading.local):
