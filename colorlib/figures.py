@@ -32,6 +32,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))      # a second cue beside colour
 STYLE = {
     "figure.dpi": DPI, "savefig.dpi": DPI, "savefig.bbox": "standard", "figure.facecolor": "white",
+    "text.parse_math": False,                              # a caption that tells a price is no formula
     "font.family": "DejaVu Sans", "font.size": LABEL_SIZE, "axes.titlesize": 10, "axes.labelsize": LABEL_SIZE,
     "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
     "axes.prop_cycle": cycler(color=COLORS) + cycler(linestyle=DASHES), "lines.linewidth": 1.6,
@@ -221,7 +222,8 @@ def save(figure, name, scale=1, quality=None):
 
 
 def _wrap(text, inches):
-    return textwrap.fill(str(text), max(4, int(inches / LETTER_WIDTH)))
+    text = str(text).encode(errors="replace").decode()     # names of files may hold bytes that are no letters
+    return textwrap.fill(text, max(4, int(inches / LETTER_WIDTH)))
 
 
 def _picture(x, name):

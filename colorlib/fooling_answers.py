@@ -1,15 +1,14 @@
 """What people answered in a fooling test (`fooling.py`): one CSV file for a class, and the table made from it."""
 import csv
 import io
-import os
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from colorlib import results
+from colorlib.files import locked, write_atomic
 
 TASKS = ("quality", "plausibility", "manipulation")        # in the order they are asked
 HUMAN_COLUMNS = ("plausibility", "quality", "manipulation")        # and in the order of the survey's table
@@ -22,6 +21,7 @@ CONTROL_GAP = 0.5          # how much more often real pictures must be taken for
 LEAST_CONTROLS = 4         # of each kind, to say anything about a person
 DRAWS = 2000               # of the bootstrap
 LONGEST_NAME = 60
+FORMULA = "=+-@"           # what a cell begins with that a spreadsheet computes
 LOCK_SECONDS = 20.0
 
 
@@ -43,6 +43,8 @@ class Sitting:
         self.answerer = " ".join(str(answerer).split())[:LONGEST_NAME]
         if not self.answerer:
             raise ValueError("Type a name or a nickname first: it tells your answers from those of others.")
+        if self.answerer[0] in FORMULA:
+            raise ValueError(f"A name cannot begin with {self.answerer[0]}, which a spreadsheet would take for a formula: begin with a letter.")
         self.session, self.path, self.clock = session, Path(path).expanduser(), clock
         trials = session.plan(self.answerer)
         known = read_answers(self.path) if self.path.exists() else []
@@ -93,19 +95,12 @@ def append_answer(path, row):
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {path.parent} does not exist: create it first.")
-    try:
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS), open(path, "a+b") as file:
-            file.seek(0)
-            text = file.read()
-            _parse(text, path)                                 # or it says that this is no file of answers
-            whole = _whole(text)
-            file.truncate(len(whole))
-            start = b"" if whole.endswith(b"\n") else b"\n" if whole else _line(COLUMNS)
-            file.write(start + _line(row[column] for column in COLUMNS))
-            file.flush()
-            os.fsync(file.fileno())
-    except Timeout as error:
-        raise TimeoutError(f"{path} stayed locked for {LOCK_SECONDS:.0f} s; end the process that holds it.") from error
+    with locked(path, LOCK_SECONDS):
+        text = path.read_bytes() if path.exists() else b""
+        _parse(text, path)                                     # or it says that this is no file of answers
+        whole = _whole(text)
+        start = b"" if whole.endswith(b"\n") else b"\n" if whole else _line(COLUMNS)
+        write_atomic(path, whole + start + _line(row[column] for column in COLUMNS))
 
 
 def read_answers(source):

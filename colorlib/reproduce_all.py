@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colorlib import condition_table, diagrams, experiments, hint_curves, leaderboard, readme, reproduction, results, survey, survey_figures, train, zoo
-from colorlib.files import write_atomic
+from colorlib.files import make_folder, write_atomic
 from colorlib.progress import track
 
 MOST_WORKERS = 4            # processes at a time: each takes up to 2 GB
@@ -114,7 +114,7 @@ def work(parts, workers):
 def run_part(part, threads, running):
     """Run one part to its end: (part, seconds, error). running: {part: process}, while it is at work."""
     log, start = logs() / f"{part.name}.txt", time.monotonic()
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": path, "COLORLIB_PARENT": str(os.getpid())}
     with open(log, "w") as file:

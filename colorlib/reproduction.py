@@ -32,8 +32,10 @@ def reproduce(name="all", size=None, spec=None, limit=None, device="auto", photo
     name: a method; "survey" for the tables and figures that hold several, from what was measured; or "all", see `reproduce_all.run`. photos: a folder for the figures of
     portraits, landscapes and legacy photos, see `galleries.draw`. again: also what was finished before. workers: processes at a time, for "all". What is
     finished is not repeated when it is started again, unless the Config, the data, the weights or the folders written to have changed, and an interrupted
-    training goes on.
+    training goes on. Raises ValueError for an unknown method and where photos is no folder.
     """
+    if photos is not None and not Path(photos).is_dir():
+        raise ValueError(f"{photos} is not a folder: check the path given as photos.")
     if name == "all":
         from colorlib import reproduce_all      # here, because it is built on this module
         yield from reproduce_all.run(size, spec, limit, device, photos, again, workers)
@@ -93,6 +95,7 @@ class Journal:
             found = json.loads(self.path.read_text())
         except (OSError, ValueError):
             found = {}
+        found = found if isinstance(found, dict) and isinstance(found.get("parts"), dict) else {}
         self.parts = found["parts"] if found.get("conditions") == conditions else {}
 
     def has(self, part):

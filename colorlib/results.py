@@ -4,6 +4,7 @@
 `data/results/<name>.csv`: ours, one row a run, appended with its provenance; COLORLIB_RESULTS names another folder.
 Shares (acc@k, judged real) are in percent in both.
 """
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -17,9 +18,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
-from colorlib.files import write_atomic
+from colorlib.files import locked, make_folder, write_atomic
 
 COLUMNS = ("method", "variant", "size", "dataset", "split_hash", "n", "seed", "steps", "batch", "minutes",
            "commit", "device", "config_hash", "torch", "date")                   # metric columns follow
@@ -31,6 +31,7 @@ TRIVIAL = ("grey", "infrared copied", "mean colour", "cubic fit", "constant bin"
 HUMAN = {"plausibility", "quality", "manipulation", "naturalness", "judged real %"}     # only papers can fill these
 HASH_LENGTH = 12
 LOCK_SECONDS = 60.0
+CONFLICT = re.compile("^(<<<<<<< |=======$|>>>>>>> )", re.MULTILINE)
 METRICS = {       # heading, decimals, which way is better
     "psnr": ("PSNR", 2, "↑"), "psnr_pooled": ("pooled PSNR", 2, "↑"), "ssim": ("SSIM", 3, "↑"),
     "lpips": ("LPIPS", 3, "↓"), "fid": ("FID", 2, "↓"), "kid": ("KID", 4, "↓"),
@@ -90,6 +91,7 @@ def config_hash(config):
     config = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:HASH_LENGTH]
 
+
 def append(name, row):
     """Add one row to `data/results/<name>.csv`, with provenance where it brings none. Several processes may at once.
 
@@ -97,21 +99,18 @@ def append(name, row):
     the file. Returns the row as written. Raises ValueError for a bad name, row or file, TimeoutError for a stuck lock.
     """
     path = _csv_path(results_folder(), name)
-    row = {**provenance(), **{column: _to_text(column, value) for column, value in row.items()}}
+    row = {**provenance(), **{_unix(str(column)): _to_text(column, value) for column, value in row.items()}}
     if not row.get("method"):
         raise ValueError("A result row needs a method.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
-            header, rows = _load(path) if path.exists() else (list(COLUMNS), [])
-            header += [column for column in row if column not in header]
-            text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows([*rows, row])
-            write_atomic(path, text.getvalue().encode())
-    except Timeout as error:
-        raise TimeoutError(f"{path} stayed locked for {LOCK_SECONDS:.0f} s; end the process that holds it.") from error
+    make_folder(path.parent)
+    with locked(path, LOCK_SECONDS):
+        header, rows = _load(path) if path.exists() else (list(COLUMNS), [])
+        header += [column for column in row if column not in header]
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+        write_atomic(path, text.getvalue().encode())
     return row
 
 
@@ -216,15 +215,19 @@ def show(markdown):
 def replace_section(path, marker, text):
     """Put `text` between the lines `<!-- marker:begin -->` and `<!-- marker:end -->` of a file; the rest stays."""
     path = Path(path)
-    old = path.read_bytes().decode()
-    begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
-    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
-        raise ValueError(f"{path} must hold {begin} and, after it, {end}, once each.")
-    newline = "\r\n" if "\r\n" in old else "\n"
-    body = newline.join(["", *text.strip().splitlines(), ""])
-    new = old[:old.index(begin) + len(begin)] + body + old[old.index(end):]
-    if new != old:
-        write_atomic(path, new.encode())
+    with locked(path, LOCK_SECONDS, keep=False):               # another process may write another section
+        try:
+            old = path.read_bytes().decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not UTF-8 at byte {error.start}: it is damaged, or no Markdown; mend it first.") from error
+        begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
+        if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
+            raise ValueError(f"{path} must hold {begin} and, after it, {end}, once each.")
+        newline = "\r\n" if "\r\n" in old else "\n"
+        body = newline.join(["", *text.strip().splitlines(), ""])
+        new = old[:old.index(begin) + len(begin)] + body + old[old.index(end):]
+        if new != old:
+            write_atomic(path, new.encode())
 
 
 def _join(ours, published):
@@ -269,7 +272,7 @@ def cell(value, decimals=None, best=None):
     if value is None:
         return "—"
     if decimals is None or isinstance(value, str):
-        return str(value).replace("|", "\\|")
+        return str(value).replace("|", "\\|").replace("<", "&lt;")
     text = f"{value:.{decimals}f}"
     return f"**{text}**" if best is not None and text == f"{best:.{decimals}f}" else text
 
@@ -300,20 +303,59 @@ def _csv_path(folder, name):
 
 
 def _load(path):
-    """(header, rows of text) of a CSV file."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        header, *lines = list(csv.reader(file)) or [[]]
-    lines = [line for line in lines if line]
-    if not header or len(set(header)) != len(header) or any(len(line) != len(header) for line in lines):
-        raise ValueError(f"{path} is no table: every line must have as many cells as the header; mend it by hand.")
-    return header, [dict(zip(header, line)) for line in lines]
+    """(header, rows of text) of a CSV file; a fault is named with its line."""
+    try:
+        content = path.read_bytes()
+        text = _unix(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {line}: this is not UTF-8, in which tables are kept; save it as CSV in UTF-8 (a spreadsheet offers that).") from error
+    except OSError as error:
+        raise type(error)(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+    if "\0" in text:
+        raise ValueError(f"{path}, line {_line(text, text.index(chr(0)))}: here is a zero byte, so the file is damaged; mend it by hand.")
+    if mark := CONFLICT.search(text):
+        raise ValueError(f"{path}, line {_line(text, mark.start())}: here is git's mark of a merge conflict; keep the rows of both sides and take out the "
+                         "marks.")
+    if not text:
+        raise ValueError(f"{path} is empty: delete it, or put the table back.")
+    if not text.endswith("\n"):
+        raise ValueError(f"{path}, line {_line(text, len(text))}: the last line has no end, so it may be cut short; mend it and end it with a line break.")
+    header, rows, reader = None, [], csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for line in reader:
+            if header is None:
+                header = line
+                if not line or "" in line or len(set(line)) != len(line):
+                    raise ValueError(f"{path}, line 1: this is no table; its first line must name each column once.")
+            elif line and len(line) != len(header):
+                raise ValueError(f"{path}, line {reader.line_num}: {len(line)} cells under {len(header)} columns; every line must have as many as the header, "
+                                 "mend it by hand.")
+            elif line:
+                rows.append(dict(zip(header, line)))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: this is no CSV ({error}); mend it by hand.") from error
+    return header, rows
+
+
+def _unix(text):
+    """Text with the line ends that `csv` puts in quotes: a lone carriage return it would write without, and not read."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _line(text, position):
+    return text.count("\n", 0, position) + 1
 
 
 def _to_text(column, value):
-    value = value.item() if hasattr(value, "item") else value
+    with contextlib.suppress(ValueError, RuntimeError):        # of an array with several numbers
+        value = value.item() if hasattr(value, "item") else value
     if not isinstance(column, str) or not column or not (value is None or isinstance(value, (str, int, float))):
         raise ValueError(f"Column {column!r} holds a {type(value).__name__}; use text or one number.")
-    return "" if value is None else f"{value:.8g}" if isinstance(value, float) else str(value)
+    for text in (column, value):
+        if isinstance(text, str) and ("\0" in text or CONFLICT.search(_unix(text))):
+            raise ValueError(f"Column {column!r} holds a zero byte, or a line like git's mark of a merge conflict: {text[:80]!r}.")
+    return "" if value is None else f"{value:.8g}" if isinstance(value, float) else _unix(str(value)).encode(errors="backslashreplace").decode()
 
 
 def _number(text):

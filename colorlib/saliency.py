@@ -24,10 +24,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from filelock import FileLock
 
 from colorlib.data.packing import cache_folder
 from colorlib.data.sources import PICTURE_SUFFIXES, decode, list_files, resize, stamp_files
+from colorlib.files import locked, publish
 from colorlib.progress import track
 from colorlib.results import split_hash
 from colorlib.saliency_methods import (NETWORKS, barrier_distance, download_network, find_network, fine_grained, fit, minimum_barrier,
@@ -132,7 +132,7 @@ class WithSaliency(torch.utils.data.Dataset):
         return vars(self) | {"maps": None if self.maps is None else self.maps.filename}
 
     def __setstate__(self, state):
-        vars(self).update(state, maps=None if state["maps"] is None else np.load(state["maps"], mmap_mode="r"))
+        vars(self).update(state, maps=None if state["maps"] is None else np.load(state["maps"], mmap_mode="r", allow_pickle=False))
 
 
 def _picture(sample):
@@ -191,7 +191,7 @@ def cached_maps(path, shape, make, bar):
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"), bar:             # of several processes one computes, the others wait and open the result
+        with locked(path, seconds=-1), bar:             # of several processes one computes, the others wait and open the result
             if (maps := _open_maps(path, shape)) is not None:
                 return maps
             partial = path.with_name(path.name + ".partial")
@@ -214,7 +214,7 @@ def cached_maps(path, shape, make, bar):
                 file.write(crc.to_bytes(4, "little"))
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, path)
+            publish(partial, path)
     except OSError as error:
         if error.errno is None:                         # not the disk's, but such as a download's
             raise
@@ -226,7 +226,7 @@ def cached_maps(path, shape, make, bar):
 def _open_maps(path, shape):
     """The maps in a file, or None when there is none or it is damaged."""
     try:
-        maps = np.load(path, mmap_mode="r")
+        maps = np.load(path, mmap_mode="r", allow_pickle=False)
         with open(path, "rb") as file:
             file.seek(-4, os.SEEK_END)
             crc = int.from_bytes(file.read(4), "little")

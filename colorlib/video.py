@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import warnings
+import zipfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from colorlib.data import video_writing
 from colorlib.data.cuts import mark_cuts
 from colorlib.data.sources import decode, stamp_files
 from colorlib.data.videos import Video
-from colorlib.files import write_atomic
+from colorlib.files import explained, publish, write_atomic
 from colorlib.hints import HintSet
 from colorlib.progress import track
 
@@ -60,12 +61,12 @@ def colorize_video(path, output=None, method="best", *, smooth=None, hints=None,
     settings = {"input": _stamp(video), "rate": str(video.look.rate), "method": row.name, "weights": _hash_model(model), "smooth": smooth,
                 "working_size": working_size, "merge": merge, "cuts": starts if starts is not None else "auto", "piece": PIECE,
                 "version": colorlib.__version__} | {name: _hash_condition(name, value) for name, value in conditions.items()}
-    with _claim(output.with_name(f"{output.name}.partial"), output) as work:
+    with explained(output), _claim(output.with_name(f"{output.name}.partial"), output) as work:
         done = _finished_pieces(work, settings, suffix)
         last_duration = _paint(video, painter, starts, work, suffix, done, bool(conditions), progress)
         if suffix:
             pieces = [work / f"{number:06d}.nut" for number in range(_count_pieces(work))]
-            video_writing.join(pieces, output, video.look, last_duration, video, work / f"joined{suffix}")
+            video_writing.join(pieces, output, video.look, last_duration, video)
         else:
             video_writing.FramesOut(work / "frames").publish(output)
     return output
@@ -154,15 +155,18 @@ def _finish(piece, work, number, painter, suffix):
     """A piece counts from the moment the painter's state after it is there."""
     piece.close()
     if suffix:
-        os.replace(work / "piece.tmp", work / f"{number:06d}.nut")
+        publish(work / "piece.tmp", work / f"{number:06d}.nut")
     content = io.BytesIO()
     np.savez(content, **painter.state_dict())
     write_atomic(work / f"{number:06d}.npz", content.getvalue())
 
 
 def _read_state(work, number):
-    with np.load(work / f"{number:06d}.npz", allow_pickle=False) as found:
-        return dict(found)
+    try:
+        with np.load(work / f"{number:06d}.npz", allow_pickle=False) as found:
+            return dict(found)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{work}, where an interrupted run left its work, is damaged ({error}): delete it to begin anew.") from error
 
 
 # ---------------------------------------------------------------- what a run depends on

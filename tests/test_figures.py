@@ -65,6 +65,13 @@ def test_grid_texts_are_readable_and_inside():
     assert figure.texts[0].get_text().split() == ["a", "long", "headline"] * 10 and above[0].y1 <= headline.y0
 
 
+def test_a_price_is_no_formula_and_bytes_of_a_name_are_shown():
+    for text in ("$5 and $6", "$\\frac{$", "$$", "caf\udce9.png"):
+        figure = figures.grid([{"input": RED}], titles={"input": text}, row_titles=[text], title=text)
+        figure.canvas.draw()
+        assert {one.get_text().replace("\n", " ") for one in figure.texts} == {text.replace("\udce9", "?")}
+
+
 @pytest.mark.parametrize(("rows", "options", "message"), [
     ([], {}, "No row"), ([{"a": RED}], {"columns": ["b"]}, "'b'"),
     ([{"a": RED}], {"row_titles": ["x", "y"]}, "one a row"),

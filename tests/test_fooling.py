@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from colorlib import captions, fooling, fooling_answers, results, scenes, widgets
 from colorlib.fooling import FALSE, GENERATED, REAL, FoolingSession, Sitting
@@ -262,7 +263,7 @@ def test_a_person_goes_on_where_they_stopped(session, tmp_path):
     assert again.done == 9
 
 
-@pytest.mark.parametrize("name", ("Ann, the \"first\"", "Zoë 🙂", "=1+1", "a\nb", "x" * 300, " 1"))
+@pytest.mark.parametrize("name", ("Ann, the \"first\"", "Zoë 🙂", "a=1+1", "a\nb", "x" * 300, " 1"))
 def test_any_name_comes_back(session, tmp_path, name):
     path = tmp_path / "answers.csv"
     for count in range(3):
@@ -322,7 +323,7 @@ def test_files_and_folders_that_are_not_there(session, tmp_path):
 
 def test_a_stuck_lock_is_said(session, tmp_path, monkeypatch):
     monkeypatch.setattr(fooling_answers, "LOCK_SECONDS", 0.05)
-    with fooling_answers.FileLock(tmp_path / ".a.csv.lock"), pytest.raises(TimeoutError, match="stayed locked"):
+    with FileLock(tmp_path / ".a.csv.lock"), pytest.raises(TimeoutError, match="stayed locked"):
         Sitting(session, "Ann", tmp_path / "a.csv").answer(0)
 
 

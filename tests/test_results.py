@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from colorlib import results
 
@@ -75,14 +76,15 @@ def test_eight_processes_lose_nothing(tmp_path, monkeypatch):
 def test_a_stuck_lock_is_reported(folder, monkeypatch):
     results.append("x", {"method": "a"})
     monkeypatch.setattr(results, "LOCK_SECONDS", 0.05)
-    with results.FileLock(folder / "data" / "results" / ".x.csv.lock"):
+    with FileLock(folder / "data" / "results" / ".x.csv.lock"):
         with pytest.raises(TimeoutError, match="x.csv stayed locked"):
             results.append("x", {"method": "b"})
 
 
 @pytest.mark.parametrize(("name", "row", "message"), [
     ("../x", {"method": "a"}, "name"), ("x", {"psnr": 1.0}, "method"),
-    ("x", {"method": "a", "psnr": [1, 2]}, "one number"),
+    ("x", {"method": "a", "psnr": [1, 2]}, "one number"), ("x", {"method": "a", "psnr": torch.ones(2)}, "'psnr' holds a Tensor"),
+    ("x", {"method": "a", "psnr": np.ones(2)}, "'psnr' holds a ndarray"), ("x", {"method": "a", "notes": "x\r=======\ry"}, "'notes' holds .* git's mark"),
 ])
 def test_append_refuses(folder, name, row, message):
     with pytest.raises(ValueError, match=message):
@@ -90,12 +92,22 @@ def test_append_refuses(folder, name, row, message):
     assert not (folder / "data" / "results" / "x.csv").exists()
 
 
+def test_any_line_end_in_a_text_leaves_the_table_whole(folder):
+    """A lone carriage return `csv` writes without quotes and reads as the end of a line."""
+    for text in ("a\rb", "a\r\nb", "a\nb"):
+        results.append("x", {"method": "m", "notes": text})
+    path = folder / "data" / "results" / "x.csv"
+    path.write_bytes(path.read_bytes().replace(b'"a\nb"', b'"a\rb"', 1))      # as a program that quotes it
+    results.append("x", {"method": "m"})
+    assert [row["notes"] for row in results.read("x")] == ["a\nb"] * 3 + [None]
+
+
 def test_a_broken_file_is_named_and_not_overwritten(folder):
     results.append("x", {"method": "a"})
     path = folder / "data" / "results" / "x.csv"
     broken = path.read_text() + "<<<<<<< HEAD\n"
     path.write_text(broken)
-    with pytest.raises(ValueError, match="x.csv is no table"):
+    with pytest.raises(ValueError, match="x.csv, line 3: here is git's mark"):
         results.append("x", {"method": "b"})
     assert path.read_text() == broken
 

@@ -2,10 +2,8 @@
 
 `write_video` writes one; a long one can be written piece by piece: `Piece` encodes one, `join` puts them together without encoding again.
 """
+import contextlib
 import heapq
-import os
-import shutil
-import uuid
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from colorlib import images
-from colorlib.data.videos import BT601, BT709, EXACT, FOLDER_RATE, FULL, HD_LINES, LIMITED, SWSCALE, Frame, Look
+from colorlib import files, images
+from colorlib.data.videos import BT601, BT709, EXACT, FOLDER_RATE, FULL, HD_LINES, LIMITED, SWSCALE, Frame, Look, open_container
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".gif": "gif"}
 OPTIONS = {"libx264": {"crf": "16", "bf": "0", "sc_threshold": "0"},                  # no B-frames: packets in order of time
@@ -67,7 +65,7 @@ class Piece:
 
     def __init__(self, path, suffix, look):
         self.look, self.path = look, path
-        self.container = av.open(str(path), "w", format="nut", options={"fflags": "+bitexact"})
+        self.container = av.open(str(Path(path).absolute()), "w", format="nut", options={"fflags": "+bitexact"})
         self.stream = _add_pictures(self.container, suffix, look)
 
     def add(self, frame):
@@ -78,11 +76,12 @@ class Piece:
         """Write what is still under way, to the disk."""
         self.container.mux(self.stream.encode())
         self.container.close()
-        _sync(self.path)
+        files.sync(self.path)
 
     def abandon(self):
         """Let go of the file, unfinished."""
-        self.container.close()
+        with contextlib.suppress(OSError):         # the disk may be full, which was said already
+            self.container.close()
 
 
 def _add_pictures(container, suffix, look):
@@ -109,17 +108,16 @@ def _to_av(rgb, stream, look, stamp):
     return frame
 
 
-def join(pieces, path, look, last_duration, sound_of=None, scratch=None):
+def join(pieces, path, look, last_duration, sound_of=None):
     """Put pieces (paths, in order) into one clip at `path`, whole or not at all, with the sound of the `Video` sound_of. Pictures are not encoded
-    again, but for a GIF. last_duration: of the last frame, seconds. scratch: where to work, by default beside the output. Sound is copied where
-    the container can hold it, else converted (AAC, Opus for WebM); where neither works, and in a GIF, it is left out with a warning.
+    again, but for a GIF. last_duration: of the last frame, seconds. Sound is copied where the container can hold it, else converted (AAC, Opus for
+    WebM); where neither works, and in a GIF, it is left out with a warning.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    scratch = Path(scratch or path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp"))
     ways = ["copied", "converted"] if sound_of is not None and sound_of.sound and suffix in SOUND else []
     reason = f"{suffix} holds no sound" if sound_of is not None and sound_of.sound and not ways else None
-    try:
+    with files.scratch_name(path) as scratch:
         for way in [*ways, None]:
             try:
                 if suffix == ".gif":
@@ -133,10 +131,6 @@ def join(pieces, path, look, last_duration, sound_of=None, scratch=None):
                 reason = str(error)
         if way is None and reason:
             warnings.warn(f"{path} has no sound: {reason}.", stacklevel=2)
-        _sync(scratch)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
     return path
 
 
@@ -144,14 +138,14 @@ def _join(pieces, scratch, suffix, look, last_duration, sound_of, way):
     options = {"fflags": "+bitexact"}
     if CONTAINERS[suffix] in ("mp4", "mov"):         # the index first; starts other than 0 as exact as the stamps
         options |= {"movflags": "+faststart", "movie_timescale": str(look.time_base.denominator)}
-    with av.open(str(scratch), "w", format=CONTAINERS[suffix], options=options) as output:
+    with av.open(str(Path(scratch).absolute()), "w", format=CONTAINERS[suffix], options=options) as output:
         pictures = _add_pictures(output, suffix, look)
         if way is None:
             output.start_encoding()
             for packet in _packets(pieces, pictures, last_duration):
                 output.mux(packet)
             return
-        with av.open(str(sound_of.path.resolve()), metadata_errors="replace") as source:
+        with open_container(sound_of.path) as source:
             tracks = {track.index: (track, *_add_sound(output, track, suffix, way)) for track in source.streams.audio}
             output.start_encoding()
             sound = _sound_packets(source, tracks, sound_of.allow_truncated)
@@ -163,7 +157,7 @@ def _packets(pieces, stream, last_duration):
     """The packets of all pieces for an output's stream, one held back to give the last its length."""
     held = None
     for piece in pieces:
-        with av.open(str(piece)) as container:
+        with open_container(piece) as container:
             for packet in container.demux(container.streams.video[0]):
                 if packet.pts is None:             # PyAV's end mark
                     continue
@@ -234,13 +228,13 @@ def _join_gif(pieces, scratch, look, last_duration):
     use.link_to(sink)
     graph.configure()
     options = {"fflags": "+bitexact", "loop": "0", "final_delay": str(max(1, round(last_duration / hundredth)))}
-    with av.open(str(scratch), "w", format="gif", options=options) as output:
+    with av.open(str(Path(scratch).absolute()), "w", format="gif", options=options) as output:
         stream = output.add_stream("gif", rate=look.rate or FOLDER_RATE)
         stream.width, stream.height, stream.pix_fmt = look.width, look.height, "pal8"
         stream.time_base = stream.codec_context.time_base = hundredth
         stamp = None
         for piece in pieces:
-            with av.open(str(piece)) as container:
+            with open_container(piece) as container:
                 for frame in container.decode(video=0):
                     place = round(frame.pts * frame.time_base / hundredth)
                     stamp = place if stamp is None else max(stamp + 1, place)      # a GIF counts hundredths of a second
@@ -257,11 +251,6 @@ def _pull(sink):
     return frame
 
 
-def _sync(path):
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
 def write_video(path, frames, rate=None, like=None):
     """Write a clip, whole or not at all; the suffix picks MP4, MOV, MKV (H.264), WebM (VP9), GIF or, if there is none, a new folder of PNG frames.
 
@@ -271,32 +260,34 @@ def write_video(path, frames, rate=None, like=None):
     """
     path = Path(path).expanduser()
     suffix, piece, last = check_output(path), None, None
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    scratch = files.temporary(path)
     step = 1 / Fraction(rate or like and like.look.rate or FOLDER_RATE).limit_denominator(1 << 20)
     try:
-        for index, frame in enumerate(frames):
-            if not isinstance(frame, Frame):
-                frame = Frame(np.asarray(frame), index * step, step, index, f"{index:06d}")
+        with files.explained(path):
+            for index, frame in enumerate(frames):
+                if not isinstance(frame, Frame):
+                    frame = Frame(np.asarray(frame), index * step, step, index, f"{index:06d}")
+                if last is None:
+                    height, width = frame.rgb.shape[:2]
+                    look = like.look if like else Look(width, height, 1 / step, step, matrix=BT709 if height >= HD_LINES else BT601)
+                    with files.explained(path, every=True):
+                        if suffix:
+                            open(scratch, "xb").close()            # PyAV would tell of a folder that cannot be written with the first frame
+                        piece = Piece(scratch, suffix, look) if suffix else FramesOut(scratch)
+                if frame.rgb.shape != (look.height, look.width, 3):
+                    raise ValueError(f"Frame {index} has shape {frame.rgb.shape}, not {(look.height, look.width, 3)}: bring all frames to one size.")
+                piece.add(frame)
+                last = frame
             if last is None:
-                height, width = frame.rgb.shape[:2]
-                look = like.look if like else Look(width, height, 1 / step, step, matrix=BT709 if height >= HD_LINES else BT601)
-                piece = Piece(scratch, suffix, look) if suffix else FramesOut(scratch)
-            if frame.rgb.shape != (look.height, look.width, 3):
-                raise ValueError(f"Frame {index} has shape {frame.rgb.shape}, not {(look.height, look.width, 3)}: bring all frames to one size.")
-            piece.add(frame)
-            last = frame
-        if last is None:
-            raise ValueError(f"There are no frames to write to {path}.")
-        piece.close()
-        return join([scratch], path, look, last.duration, like) if suffix else piece.publish(path)
+                raise ValueError(f"There are no frames to write to {path}.")
+            piece.close()
+            return join([scratch], path, look, last.duration, like) if suffix else piece.publish(path)
     except BaseException:
         if piece is not None:
             piece.abandon()
         raise
     finally:
-        if scratch.is_dir():
-            shutil.rmtree(scratch)
-        scratch.unlink(missing_ok=True)
+        files.discard(scratch)
 
 
 class FramesOut:
@@ -319,5 +310,5 @@ class FramesOut:
         """Give the whole folder its final name."""
         if path.is_dir():
             path.rmdir()
-        os.replace(self.folder, path)
+        files.publish(self.folder, path)
         return path

@@ -1,0 +1,1 @@
+"""Hostile inputs and crashes: `pytest tests/robustness` runs them all and prints how many were tried and how each went."""
