@@ -4,13 +4,12 @@ Networks and preparation are torchvision's, with its own weights, downloaded onc
 machines without a download: its features stand in for VGG-16's in a perceptual loss, and its distances are neither VGG's nor LPIPS. Say so beside a result.
 """
 import os
-import pickle
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import nn
+
+from colorlib import pretrained, weight_files
 
 STAND_IN = "squeezenet1_1_caffe"      # SqueezeNet 1.1 as its authors released it for Caffe (Iandola et al. 2016), in torchvision's layout
 VARIABLE = "COLORLIB_CLASSIFIER"      # names the file of the stand-in
@@ -61,20 +60,14 @@ def load_classifier(name="squeezenet1_1", file=None):
     if name not in torchvision.models.list_models(module=torchvision.models):
         raise ValueError(f"There is no classifier {name!r}: choose one of torchvision's, such as 'vgg16', 'squeezenet1_1' or 'resnet50', or {STAND_IN!r}.")
     weights = torchvision.models.get_model_weights(name).DEFAULT
-    network = _build(name)
     try:
-        network.load_state_dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu"))
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:      # no network, a broken file
-        raise ConnectionError(f"The {name} weights {weights.url} could not be downloaded or read: connect once so that torchvision can store them in "
+        with torch.random.fork_rng(devices=[]):      # its random start is overwritten, and must not change what a training draws next
+            network = pretrained.torchvision_network(name, weights)
+    except ConnectionError as error:
+        raise ConnectionError(f"The {name} weights {weights.url} could not be downloaded or read ({error}): connect once so that they can be stored in "
                               f"{torch.hub.get_dir()}/checkpoints, or name the stand-in {STAND_IN!r} with a file, or, for a perceptual loss, "
                               "set its weight to 0.") from error
     return Classifier(name, network, weights.transforms())
-
-
-def _build(name):
-    import torchvision
-    with torch.random.fork_rng(devices=[]):      # its random start is overwritten, and must not change what a training draws next
-        return torchvision.models.get_model(name)
 
 
 def _read_stand_in(file):
@@ -82,13 +75,13 @@ def _read_stand_in(file):
         raise FileNotFoundError(f"{STAND_IN} comes from a file: give file=, or set {VARIABLE} to a safetensors file in torchvision's squeezenet1_1 layout.")
     if not Path(file).is_file():
         raise FileNotFoundError(f"{file}, the weights of {STAND_IN}, does not exist: correct file= or {VARIABLE}.")
-    network = _build("squeezenet1_1")
-    try:
-        state = {key: value.float() for key, value in safetensors.torch.load_file(file).items()}
-        state["features.0.weight"] = state["features.0.weight"].flip(1)             # BGR -> RGB: then it is prepared like the others
-        network.load_state_dict(state)
-    except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{file} does not hold the weights of torchvision's squeezenet1_1 as safetensors: name another file.") from error
+    import torchvision
+    with torch.random.fork_rng(devices=[]):      # its random start is overwritten
+        network = torchvision.models.squeezenet1_1()
+    state = weight_files.read(file)
+    weight_files.fill(network, state, file, "torchvision's squeezenet1_1")
+    with torch.no_grad():
+        network.features[0].weight.copy_(network.features[0].weight.flip(1))        # BGR -> RGB: then it is prepared like the others
     return network
 
 

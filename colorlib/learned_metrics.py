@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from colorlib import convert, pretrained
 from colorlib.metrics import read_pictures, score_pairs
 
 LPIPS_WEIGHTS = {"alex": "AlexNet_Weights", "vgg": "VGG16_Weights", "squeeze": "SqueezeNet1_1_Weights"}
@@ -147,7 +148,7 @@ def legacy_inception(weights_path=None):
 def _legacy_inception(weights_path):
     import torchvision
     with _explain_download("The FID of CT2 and DDColor", torchvision.models.Inception_V3_Weights.DEFAULT.url):
-        weights = torch.load(weights_path, map_location="cpu", weights_only=True)
+        weights = pretrained.read(weights_path)
         network = torchvision.models.inception_v3(weights=None, aux_logits=True, transform_input=False, init_weights=False)
         network.load_state_dict(weights)
     network.fc = torch.nn.Identity()
@@ -178,6 +179,7 @@ def _backbone_url(net):
 def _lpips_network(net):
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
     with _explain_download("LPIPS", _backbone_url(net)):
+        pretrained.fetch(_backbone_url(net))
         return LearnedPerceptualImagePatchSimilarity(net_type=net).net.double()
 
 
@@ -186,8 +188,8 @@ def _inception(layer, weights_path):
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
     from torchmetrics.image.fid import NoTrainInceptionV3
     with _explain_download("FID and KID", URL_INCEPTION_V3):
-        if weights_path is not None:            # a first look, as torch-fidelity would run code pickled into the file
-            torch.load(weights_path, map_location="cpu", weights_only=True)
+        weights_path = weights_path or str(pretrained.fetch(URL_INCEPTION_V3))
+        pretrained.read(weights_path)
         network = NoTrainInceptionV3("inception-v3-compat", [str(layer)], weights_path)
         network.takes_bytes = True
         return network
@@ -196,7 +198,8 @@ def _inception(layer, weights_path):
 @contextlib.contextmanager
 def _explain_download(metric, url):
     try:
-        yield
+        with convert.weights_only():            # torch-fidelity and torchvision would run code pickled into the file
+            yield
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:      # no network, no file, a broken file
         reason = str(error).partition("\n")[0]
         raise FileNotFoundError(f"{metric} needs the weights {url}, which cannot be downloaded or read ({reason}): "

@@ -1,15 +1,17 @@
 """VGG-16 as a column of features, every layer within reach: what hypercolumns and residual encoders read a grey picture with.
 
-Simonyan and Zisserman 2015 (arXiv 1409.1556), configuration D. With ImageNet's weights from torchvision or, for trainings that need no download, of any width and
+Simonyan and Zisserman 2015 (arXiv 1409.1556), configuration D. With ImageNet's weights from torchvision or, for trainings that need no download, of any width
+and
 trained here to tell grey pictures apart.
 """
+import pickle
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import lab, results, train
+from colorlib import convert, lab, pretrained, results, train
 
 BLOCKS = (2, 2, 3, 3, 3)                                    # convolutions between two poolings
 LAYERS = {f"conv{block}_{i}": min(2 ** (block - 1), 8) for block, count in enumerate(BLOCKS, 1) for i in range(1, count + 1)}      # name: channels / width
@@ -21,7 +23,8 @@ NORMS = {"batch": lambda channels: nn.BatchNorm2d(channels), "caffe": lambda cha
 class VGG16(nn.Module):
     """x `(N, C, H, W)` -> {layer: maps after its ReLU}, up to and with `last`; maps of conv k_i are `(N, ., H / 2^(k-1), W / 2^(k-1))`, sides rounded down.
 
-    norm: "none", as published; "batch" in front of each ReLU; "caffe", the same without scale and shift, as in Larsson et al. 2016. fully_connected: channels of
+    norm: "none", as published; "batch" in front of each ReLU; "caffe", the same without scale and shift, as in Larsson et al. 2016. fully_connected: channels
+    of
     fc6 and fc7 as convolutions (7x7 and 1x1, at 1/32 of the size), 0 for none; dropout follows them. Sides of at least 2^4 px, with fc6 2^5.
     """
 
@@ -66,9 +69,13 @@ def load_imagenet(network):
     (`fold_colors`), so that a grey picture looks the same to it. Raises ConnectionError where the weights are neither in torch's cache nor to be fetched."""
     import torchvision                 # late: it takes a second that colouring a photo does not need
     try:
-        source = torchvision.models.vgg16(weights=torchvision.models.VGG16_Weights.IMAGENET1K_V1)
-    except OSError as error:
-        raise ConnectionError(f"VGG-16's weights could not be fetched ({error}): connect to the network once, or train with backbone='trained'.") from None
+        pretrained.fetch(torchvision.models.VGG16_Weights.IMAGENET1K_V1.url)
+        with convert.weights_only():
+            source = torchvision.models.vgg16(weights=torchvision.models.VGG16_Weights.IMAGENET1K_V1)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:      # no network, a broken file
+        reason = str(error).partition("\n")[0]
+        raise ConnectionError(f"VGG-16's weights could not be fetched or read ({reason}): connect to the network once, so that torchvision can store them "
+                              f"in {torch.hub.get_dir()}/checkpoints, or train with backbone='trained'.") from None
     copy_torchvision(source, network)
     return network
 

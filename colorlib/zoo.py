@@ -2,6 +2,7 @@
 
 A new paper is one row in METHODS. Everything else (command line, tables, notebooks) reads the catalogue.
 """
+import contextlib
 import hashlib
 import importlib
 import json
@@ -17,12 +18,16 @@ import safetensors.torch
 import torch
 
 from colorlib import hints as color_hints
-from colorlib import images, memory, results
+from colorlib import images, memory, results, weight_files
 from colorlib.data.sources import decode
-from colorlib.files import write_atomic
+from colorlib.files import make_folder, printable, scratch_file, write_atomic
+from colorlib.interruptions import LACKING
 from colorlib.train import compact, pick_device
+from colorlib.weight_files import read_sidecar
 
 CONDITIONS = ("hints", "caption", "reference")      # what a person can add to the grey picture
+CAPTION_WORDS = 10_000                              # a network reads them one after the other: a quarter of a second
+WORDS, WORD = 8, 40                                 # of a caption's unknown words, so many are named, by so many characters
 REFERENCE_SIDE = 256                                # shorter side of a reference: its palette needs no more pixels, and matching slows down with them
 
 
@@ -151,9 +156,12 @@ def choose(name="best", model=None, weights=None, **conditions):
             raise ValueError(f"The model may belong to {' or '.join(row.name for row in able) or 'no method of the catalogue'}: say which with method=.")
         return able[0]
     if weights is not None:
-        if not Path(weights).exists():
+        if not os.path.exists(weights):
             raise FileNotFoundError(f"{weights} does not exist: check the path given as weights.")
-        return get(read_sidecar(weights).get("method"))
+        if not isinstance(method := read_sidecar(weights).get("method"), str) or method not in METHODS:
+            raise ValueError(f"{Path(weights).with_suffix('.json')} names no method of the catalogue: name it with method= (on the command line --method), or "
+                             "fetch both files again.")
+        return get(method)
     given = [condition for condition in CONDITIONS if conditions.get(condition) is not None]
     if len(given) > 1:
         raise ValueError(f"No method takes {' and '.join(given)} together: leave one out, or name a method with method= (on the command line --method).")
@@ -178,30 +186,22 @@ def save_weights(model, name, path, info):
     model: an nn.Module with a `config` dataclass. info: dict of provenance (data, steps, seed, commit, device, metrics).
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     content = safetensors.torch.save(compact(model.state_dict()))
     sidecar = {"method": name, "config": asdict(model.config)} | info | {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    write_atomic(path, content)
-    write_sidecar(path, sidecar)
+    with scratch_file(path) as file:          # both are on the disk before either gets its name: an old pair stays whole
+        file.write(content)
+        file.flush()
+        write_sidecar(path, sidecar)
 
 
 def write_sidecar(path, sidecar):
-    """Write the JSON beside a weights file, atomically, each row of the training log on a line of its own."""
+    """Write the JSON beside a weights file, atomically, each row of the training log on a line of its own, with the hash of the config it holds."""
+    sidecar = sidecar | {"config_sha256": weight_files.hash_config(sidecar["config"])}
     text = json.dumps({key: value for key, value in sidecar.items() if key != "log"}, indent=1)
     if rows := sidecar.get("log"):
         text = text.removesuffix("\n}") + ',\n "log": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]\n}"
     write_atomic(Path(path).with_suffix(".json"), (text + "\n").encode())
-
-
-def read_sidecar(path):
-    """The JSON beside a weights file. Raises FileNotFoundError or ValueError with what to do."""
-    sidecar = Path(path).with_suffix(".json")
-    if not sidecar.exists():
-        raise FileNotFoundError(f"{sidecar} is missing: keep the JSON file beside {Path(path).name}, it holds the network's shape.")
-    try:
-        return json.loads(sidecar.read_text())
-    except ValueError:
-        raise ValueError(f"{sidecar} is not valid JSON: fetch it again together with {Path(path).name}.") from None
 
 
 def load(name, weights=None, size="class", device="auto", precision="32-true", compile=False, channels_last=False):
@@ -214,11 +214,12 @@ def load(name, weights=None, size="class", device="auto", precision="32-true", c
     if not method.learns:
         return method.papers.build(method.presets[size]).to(pick_device(device))
     path = Path(weights) if weights is not None else weights_file(name, size)
-    if not path.exists():
+    if not os.path.exists(path):                     # Path.exists raises for a name that is too long
         if weights is not None:
             raise FileNotFoundError(f"{path} does not exist: check the path given as weights.")
         raise FileNotFoundError(f"No {size} weights of {name} are here ({path}): train them with `python -m colorlib train {name} --size {size}`, "
                                 "or name a file with weights=.")
+    weight_files.check_kind(path)
     stamps = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in (path, path.with_suffix(".json")) if file.exists())
     return _speed_up(method.name, str(path), stamps, str(pick_device(device)), precision, compile, channels_last)
 
@@ -235,19 +236,18 @@ def _speed_up(name, path, stamps, device, precision, compile, channels_last):
 @lru_cache(maxsize=4)
 def _load(name, path, stamps, device):
     paper, sidecar = get(name).papers, read_sidecar(path)
-    if sidecar.get("method") != name:
+    if not isinstance(sidecar.get("method"), str):
+        raise ValueError(f"{Path(path).with_suffix('.json')} does not say of which method the weights are: fetch it again together with {Path(path).name}.")
+    if sidecar["method"] != name:
         raise ValueError(f"{path} holds weights of {sidecar.get('method')}, not of {name}: name the file that belongs to the method.")
-    content = Path(path).read_bytes()
+    content = Path(path).read_bytes() if sidecar.get("bytes") in (None, Path(path).stat().st_size) else b""      # any other size is wrong, however large
     if hashlib.sha256(content).hexdigest() != sidecar.get("sha256"):
         raise ValueError(f"{path} does not match the SHA-256 in its JSON file: it is damaged or altered, fetch both again.")
-    config = paper.Config(**{key: _as_tuples(value) for key, value in sidecar["config"].items()})
-    model = paper.build(config, pretrained=False)
-    model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in safetensors.torch.load(content).items()})
+    if sidecar.get("config_sha256") not in (None, weight_files.hash_config(sidecar.get("config"))):
+        raise ValueError(f"{Path(path).with_suffix('.json')} has a config that was altered: fetch it again together with {Path(path).name}.")
+    config = weight_files.read_config(sidecar, paper.Config, next(iter(get(name).presets.values())), path)
+    model = weight_files.build(paper, config, weight_files.read(path, content), path)
     return model.to(device).eval().requires_grad_(False)
-
-
-def _as_tuples(value):
-    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 # ---------------------------------------------------------------- colorize
@@ -270,15 +270,44 @@ def colorize(picture, method="best", *, hints=None, caption=None, reference=None
     conditions = check_conditions(row, hints=hints, caption=caption, reference=reference)
     picture = images.open_image(picture)
     model = model if model is not None else load(row.name, weights, device=device, precision=precision, compile=compile, channels_last=True)
-    L = images.lightness(picture)                                                                   # (H, W)
-    planes = paint_small(row, model, picture, L, working_size, **read_conditions(row, model, L, **conditions))
-    return replace(picture, rgb=enlarge(row, picture, L, planes, merge))
+    with enough_memory(picture):
+        L = images.lightness(picture)                                                               # (H, W)
+        planes = paint_small(row, model, picture, L, working_size, **read_conditions(row, model, L, **conditions))
+        picture = without_pixels(picture)
+        return replace(picture, rgb=enlarge(row, picture, L, planes, merge))
+
+
+@contextlib.contextmanager
+def enough_memory(picture):
+    """What libraries say of a want of memory becomes a MemoryError with a sentence that names the picture, an `images.Picture`."""
+    name = name_of(picture)
+    try:
+        yield
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or LACKING.search(str(error))):
+            raise
+        raise MemoryError(f"There is not enough memory to colour {name}: choose a smaller working_size (on the command line --working-size), make the picture "
+                          "smaller, "
+                          "or close other programs.") from error
+
+
+def name_of(picture, size=None):
+    """What to call an `images.Picture` in a sentence. size: (width, height), by default its own."""
+    return printable(picture.path) if picture.path else "the picture of {} x {} pixels".format(*size or picture.size)
+
+
+def without_pixels(picture):
+    """The same `images.Picture` with alpha, EXIF and depth, but not its pixels, which are most of a large one: L is what is painted under."""
+    return replace(picture, rgb=np.empty((0, 0, 3), picture.rgb.dtype))
 
 
 def read_conditions(row, model, L, hints=None, caption=None, reference=None):
     """Conditions as a person gives them for a picture of lightness L `(H, W)` -> as `paint_small` takes them. Warns of words the model does not know."""
+    if isinstance(caption, str) and len(caption.split()) > CAPTION_WORDS:
+        raise ValueError(f"The caption has {len(caption.split()):,} words: a sentence or two will do, at most {CAPTION_WORDS:,} words.")
     if caption is not None and (unknown := model.vocabulary.unknown(caption)):
-        warnings.warn(f"{row.name} does not know {', '.join(map(repr, unknown))}: it reads {'them as unknown words' if len(unknown) > 1 else 'an unknown word'}.",
+        some = [*(repr(word[:WORD]) for word in unknown[:WORDS]), *[f"{len(unknown) - WORDS:,} more"] * (len(unknown) > WORDS)]
+        warnings.warn(f"{row.name} does not know {', '.join(some)}: it reads {'them as unknown words' if len(unknown) > 1 else 'an unknown word'}.",
                       stacklevel=3)
     given = {"hints": None if hints is None else color_hints.as_hints(hints, L), "caption": caption, "reference": None if reference is None else decode(reference)}
     return {name: value for name, value in given.items() if value is not None}
@@ -300,7 +329,7 @@ def batch_of(row, model, picture, L, side=None, **conditions):
 def see(row, model, picture, L, side=None):
     """What a network without conditions gets of a picture: {"L": `(1, 1, h, w)` in [0, 100]}, {"nir": ...} (see `see_infrared`), or {"lines": `(1, 1, h, w)`
     in [0, 1]}, lines 0 on paper 1 (see `images.line_art`)."""
-    device, side = next(model.parameters()).device, side or working_size(model.config)
+    device, side = next(model.parameters()).device, working_size(model.config) if side is None else side
     if row.sees == "infrared":
         return {"nir": see_infrared(model, picture, side)}
     small = images.model_input(L, side)
@@ -309,6 +338,9 @@ def see(row, model, picture, L, side=None):
 
 def enlarge(row, picture, L, planes, method="guided"):
     """What `paint_small` gave at the picture's size, `(H, W, 3)` of its dtype: under its L, with its detail (infrared), or, painted from lines, as it is."""
+    if not np.isfinite(planes).all():
+        raise ValueError(f"{row.name} gave values that are no numbers for {name_of(picture, L.shape[::-1])}: its weights are damaged or not trained to the "
+                         "end, name others with weights=.")
     if row.sees == "grey":
         return images.merge_chroma(L, planes, method=method, dtype=picture.rgb.dtype)
     return images.merge_picture(L, planes, method="bicubic" if row.sees == "lines" and method == "guided" else method, dtype=picture.rgb.dtype)
@@ -348,7 +380,7 @@ def predict_ab(paper, model, L, side=None, hints=None, reference=None, **conditi
 
 def grey_batch(model, L, side=None, hints=None, reference=None, **conditions):
     """What `predict_ab` gives a network: {"L": `(1, 1, h, w)`, "hint_ab", "hint_mask", "reference", others in lists of one}."""
-    device, side = next(model.parameters()).device, side or working_size(model.config)
+    device, side = next(model.parameters()).device, working_size(model.config) if side is None else side
     small = images.model_input(L, side)                                                             # (1, 1, h, w)
     batch = {"L": small.to(device)} | {key: [value] for key, value in conditions.items() if value is not None}
     if hints is not None:

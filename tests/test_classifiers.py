@@ -2,7 +2,6 @@
 import math
 import os
 import pickle
-import urllib.error
 
 import pytest
 import safetensors.torch
@@ -11,7 +10,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from colorlib import classifiers, data
+from colorlib import classifiers, data, pretrained
 from colorlib.classifiers import STAND_IN, Classifier, Features, imagenet_labels, load_classifier, top_k
 from tests.data_samples import needs_real_data
 
@@ -33,10 +32,12 @@ def file(squeezenet, tmp_path_factory):
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
     """A machine without network and without cached weights."""
-    def refuse(*_, **__):
-        raise urllib.error.URLError("no network")
+    def refuse(url, path, **_):
+        if not path.is_file():
+            raise ConnectionError("no network")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setattr(pretrained, "download", refuse)
+    monkeypatch.setattr(pretrained, "sum_of", lambda path: None)      # weights made here do not have the sum of those they stand for
     monkeypatch.delenv(classifiers.VARIABLE, raising=False)
     return tmp_path / "hub" / "checkpoints"
 
@@ -114,8 +115,8 @@ def test_wrong_files_are_refused_and_run_nothing(offline, tmp_path, capsys):
         path.write_bytes(pickle.dumps(Intruder(), protocol=2))
     other = tmp_path / "other.safetensors"
     safetensors.torch.save_file({"features.0.weight": torch.zeros(64, 3, 3, 3)}, other)
-    for path in (tmp_path / "pickled.safetensors", other):
-        with pytest.raises(ValueError, match=f"{path.name} does not hold the weights"):
+    for path, fault in ((tmp_path / "pickled.safetensors", "holds no weights that can be used: it is a PyTorch checkpoint"), (other, "does not hold the weights")):
+        with pytest.raises(ValueError, match=f"{path.name} {fault}"):
             load_classifier(STAND_IN, path)
     with pytest.raises(ConnectionError, match="could not be downloaded or read"):
         load_classifier("squeezenet1_1")

@@ -2,6 +2,7 @@
 import hashlib
 import http.server
 import io
+import json
 import os
 import stat
 import tarfile
@@ -11,7 +12,8 @@ import zipfile
 import pytest
 
 from colorlib.data import downloads as module
-from colorlib.data.downloads import download, extract
+from colorlib.data.archives import extract
+from colorlib.data.downloads import download
 
 CONTENT = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -65,6 +67,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for name in module.OFFLINE:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     one = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     one.files, one.seen = {"/file": CONTENT}, []
@@ -105,7 +109,7 @@ def test_a_later_call_goes_on_too(server, tmp_path):
     with pytest.raises(ConnectionError, match="3,000 of 10,240 bytes"):
         download(f"{server.url}/stubborn", tmp_path / "w.bin", retries=1)
     assert not (tmp_path / "w.bin").exists() and (tmp_path / "w.bin.partial").stat().st_size == 3000
-    download(f"{server.url}/file", tmp_path / "w.bin")
+    download(f"{server.url}/file", tmp_path / "w.bin", sha256=SHA256)         # of another address, as the checksum will tell
     assert server.seen[-1] == ("/file", "bytes=3000-") and (tmp_path / "w.bin").read_bytes() == CONTENT
     assert files(tmp_path) == ["w.bin"]
 
@@ -122,15 +126,20 @@ def test_without_a_version_nothing_is_resumed(server, tmp_path):
     assert server.seen == [("/untagged", None)] * 2
 
 
+def note(server, folder, content):
+    """Leave `content` of an interrupted download in a folder."""
+    (folder / "w.bin.partial").write_bytes(content)
+    (folder / "w.bin.partial.version").write_text(json.dumps({"url": f"{server.url}/file", "tag": f'"{hashlib.md5(CONTENT).hexdigest()}"', "bytes": len(content),
+                                                              "sha256": hashlib.sha256(content).hexdigest()}))
+
+
 def test_a_finished_part_is_not_lost_in_a_circle(server, tmp_path):
-    (tmp_path / "w.bin.partial").write_bytes(CONTENT)
-    (tmp_path / "w.bin.partial.version").write_text(f'"{hashlib.md5(CONTENT).hexdigest()}"')
+    note(server, tmp_path, CONTENT)
     assert download(f"{server.url}/file", tmp_path / "w.bin", sha256=SHA256).read_bytes() == CONTENT
 
 
 def test_a_spoilt_part_is_noticed_and_fetched_again(server, tmp_path):
-    (tmp_path / "w.bin.partial").write_bytes(b"x" * 3000)
-    (tmp_path / "w.bin.partial.version").write_text(f'"{hashlib.md5(CONTENT).hexdigest()}"')
+    note(server, tmp_path, b"x" * 3000)                                       # the server sends the rest, and the sum is wrong
     assert download(f"{server.url}/file", tmp_path / "w.bin", sha256=SHA256).read_bytes() == CONTENT
     assert [asked for _, asked in server.seen] == ["bytes=3000-", None]
 

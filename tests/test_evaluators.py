@@ -9,7 +9,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from colorlib import __main__ as cli
-from colorlib import data, evaluators, experiments, learned_metrics, metrics, results
+from colorlib import data, evaluators, experiments, learned_metrics, metrics, pretrained, results
 from colorlib.papers import koalarization
 from tests.data_samples import colorful, empty_workshop, fill, noisy_photos, save
 
@@ -106,13 +106,14 @@ def test_fid_is_the_matrix_square_roots():
 
 
 @pytest.fixture
-def hub(tmp_path):
+def hub(tmp_path, monkeypatch):
     """Random weights of torchvision's Inception where its own would lie; returns the file."""
     torch.manual_seed(0)
     network = torchvision.models.inception_v3(weights=None, init_weights=False)
     path = tmp_path / "torch" / "hub" / "checkpoints" / learned_metrics.LEGACY_INCEPTION[0]
     path.parent.mkdir(parents=True)
     torch.save(network.state_dict(), path)
+    monkeypatch.setattr(pretrained, "sum_of", lambda path: None)      # these do not have the sum of those they stand for
     learned_metrics._legacy_inception.cache_clear()
     return path
 

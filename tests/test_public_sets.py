@@ -1,6 +1,5 @@
 """torchvision's data sets, from small copies of their folder layouts."""
 import json
-import urllib.error
 
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ import scipy.io
 import torchvision.datasets
 
 from colorlib import data
+from colorlib.data import public_sets
 from colorlib.data.packing import pack
 from colorlib.data.public_sets import NAMES, torchvision_set
 from tests.data_samples import colorful, fill, same
@@ -103,8 +103,8 @@ def test_missing_data_say_what_to_do(tmp_path, name):
 
 def test_without_a_network_a_download_says_so(tmp_path, monkeypatch):
     def refuse(*_, **__):
-        raise urllib.error.URLError("no route to host")
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
+        raise ConnectionError("no route to host")
+    monkeypatch.setattr(public_sets, "download_file", refuse)
     for name in NAMES[:4]:
         with pytest.raises(ConnectionError, match=f"{name} could not be downloaded .*check the network"):
             torchvision_set(name, tmp_path, "train", 64, download=True)

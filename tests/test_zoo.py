@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import colorlib
-from colorlib import images, lab, zoo
+from colorlib import images, lab, weight_files, zoo
 from colorlib.papers import koalarization as koala
 from colorlib.papers import welsh
 
@@ -42,7 +42,7 @@ def test_damaged_weights_are_refused(weights):
     with pytest.raises(ValueError, match="SHA-256"):
         zoo.load("koalarization", device="cpu")
     weights.write_bytes(content[:100])
-    with pytest.raises(ValueError, match="SHA-256"):
+    with pytest.raises(ValueError, match="cut short"):
         zoo.load("koalarization", device="cpu")
     weights.write_bytes(content)
     weights.with_suffix(".json").write_text("{")
@@ -53,11 +53,25 @@ def test_damaged_weights_are_refused(weights):
         zoo.load("koalarization", weights, device="cpu")
 
 
+def test_a_name_too_long_for_the_disk():
+    for use in (zoo.choose, lambda weights: zoo.load("cic", weights=weights)):
+        with pytest.raises(FileNotFoundError, match="does not exist: check the path given as weights"):
+            use(weights="x" * 300 + ".safetensors")
+
+
 def test_weights_of_another_method(weights):
     sidecar = weights.with_suffix(".json")
     sidecar.write_text(sidecar.read_text().replace('"method": "koalarization"', '"method": "scgan"'))
     with pytest.raises(ValueError, match="scgan"):
         zoo.load("koalarization", device="cpu")
+
+
+def test_an_outline_is_the_network_without_values(monkeypatch):
+    """Filled with random values, it would have torch import its compiler for a second."""
+    papers, config = zoo.get("scgan").papers, zoo.get("scgan").presets["smoke"]
+    whole = {name: value.shape for name, value in papers.build(config, pretrained=False).state_dict().items()}
+    monkeypatch.setattr(torch.nn.init, "_no_grad_normal_", None)
+    assert {name: value.shape for name, value in weight_files.outline(papers, config).state_dict().items()} == whole
 
 
 def test_missing_weights_unknown_method_missing_condition(monkeypatch, tmp_path):

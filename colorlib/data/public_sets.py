@@ -1,13 +1,19 @@
 """Public data sets through torchvision: its own downloads and checksums, our samples."""
 import os
+import tarfile
+import zipfile
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import torch
 
+from colorlib.data.downloads import OFFLINE, is_offline
+from colorlib.data.downloads import download as download_file
 from colorlib.data.packing import cache_folder
 from colorlib.data.pairs import Captioned
 from colorlib.data.sources import Source, decode
+from colorlib.files import make_folder
 
 NAMES = ("Imagenette", "Places365", "Flowers102", "STL10", "CocoCaptions")
 SPLITS = {"Imagenette": {"train": "train", "val": "val"},
@@ -17,6 +23,7 @@ SPLITS = {"Imagenette": {"train": "train", "val": "val"},
                     "train+unlabeled": "train+unlabeled"},
           "CocoCaptions": {"train": "train2017", "val": "val2017"}}
 IMAGENETTE_SIZES = ("160px", "320px", "full")       # shorter side of the pictures in its three archives
+LARGEST = 1 << 40                                   # bytes of an archive; Places365's has 105 GB
 PLACES_SIDE = 256                                   # side of the small Places365 archives
 
 
@@ -47,12 +54,25 @@ def torchvision_set(name, root=None, split="train", size=None, download=False, c
     if not download:
         raise FileNotFoundError(f"{name} ({split}) is not in {root}: pass download=True to fetch it, or root= the "
                                 "folder torchvision put it in.")
+    if is_offline():
+        raise ConnectionError(f"{name} ({split}) is not in {root}, and the network is off ({' or '.join(OFFLINE)} is set): let torchvision fetch it elsewhere "
+                              "and copy its folder there, or unset the variable.")
+    make_folder(root)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        return TorchvisionSet(name, makers[0](download=True), root, split, size, crop, drop_gray)
-    except (OSError, RuntimeError) as error:
+        with mock.patch.multiple("torchvision.datasets.utils", _urlretrieve=_retrieve, _get_redirect_url=lambda url, **_: url):
+            return TorchvisionSet(name, makers[0](download=True), root, split, size, crop, drop_gray)
+    except (OSError, RuntimeError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise ConnectionError(f"{name} could not be downloaded to {root} ({error}): check the network and the free "
                               "space, then try again.") from error
+
+
+def _retrieve(url, path, *_):
+    """`downloads.download` for torchvision, which checks the sum itself and calls this only where the file is missing or wrong."""
+    Path(path).unlink(missing_ok=True)
+    try:
+        download_file(url, path, max_bytes=LARGEST)
+    except (OSError, ValueError) as error:      # after an OSError torchvision would try again without TLS
+        raise RuntimeError(str(error)) from error
 
 
 def _makers(name, root, split, size):
