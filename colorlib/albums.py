@@ -20,7 +20,7 @@ FAULTS = ValueError, OSError, MemoryError      # what may be wrong with one pict
 
 
 class Opened(NamedTuple):
-    """A picture, its lightness `(H, W)`, and the batch of one that the network gets."""
+    """A picture without its pixels, its lightness `(H, W)`, and the batch of one that the network gets."""
     picture: images.Picture
     L: np.ndarray
     batch: dict
@@ -31,13 +31,13 @@ class Opened(NamedTuple):
 
 
 def colorize_many(sources, method="best", *, hints=None, caption=None, reference=None, weights=None, model=None, working_size=None, device="auto", merge="guided",
-                  precision="32-true", compile=False, batch_size=None, threads=None, save=None):
+                  precision="32-true", compile=False, batch_size=None, threads=None, save=None, max_pixels=None):
     """Colour pictures, all in the same way; yield (source, result) for each, in their order.
 
     sources: whatever `images.open_image` takes; a generator is read no further than needed. result: an `images.Picture` of the same size, or what
     `save(source, picture)` returned, which runs in a thread, or the ValueError, OSError or MemoryError that this one picture met with. Method, conditions,
     precision, compile, and what they raise: see `zoo.colorize`. batch_size: the most that a network paints together (default: 1 on a CPU, GPU_BATCH on a GPU); threads: how many finish
-    pictures, and, up to READERS, decode them (default: as many as cores, at most 8).
+    pictures, and, up to READERS, decode them (default: as many as cores, at most 8). max_pixels: see `images.open_image`.
     """
     row = zoo.choose(method, model, weights, hints=hints, caption=caption, reference=reference)
     conditions = zoo.check_conditions(row, hints=hints, caption=caption, reference=reference)
@@ -46,14 +46,19 @@ def colorize_many(sources, method="best", *, hints=None, caption=None, reference
     model = model if model is not None else zoo.load(row.name, weights, device=device, precision=precision, compile=compile, channels_last=True)
     batch_size, threads = batch_size or (GPU_BATCH if next(model.parameters()).is_cuda else 1), threads or min(8, train.cores())
 
+    limit = {} if max_pixels is None else {"max_pixels": max_pixels}
+
     def begin(source):
-        picture = images.open_image(source)
-        L = images.lightness(picture)
-        return Opened(picture, L, zoo.batch_of(row, model, picture, L, working_size, **zoo.read_conditions(row, model, L, **conditions)))
+        picture = images.open_image(source, **limit)
+        with zoo.enough_memory(picture):
+            L = images.lightness(picture)
+            batch = zoo.batch_of(row, model, picture, L, working_size, **zoo.read_conditions(row, model, L, **conditions))
+            return Opened(zoo.without_pixels(picture), L, batch)
 
     def finish(source, opened, planes):
-        picture = replace(opened.picture, rgb=zoo.enlarge(row, opened.picture, opened.L, planes, merge))
-        return picture if save is None else save(source, picture)
+        with zoo.enough_memory(opened.picture):
+            picture = replace(opened.picture, rgb=zoo.enlarge(row, opened.picture, opened.L, planes, merge))
+            return picture if save is None else save(source, picture)
 
     number = min(threads, READERS)
     with ThreadPoolExecutor(number) as readers, ThreadPoolExecutor(threads) as finishers:
@@ -115,7 +120,10 @@ def paint(row, model, opened):
     for _, group in groupby(numbers, key=lambda i: opened[i].shapes()):
         group = list(group)
         try:
-            found_here = row.papers.colorize(model, zoo.join_batches([opened[i].batch for i in group])).float().cpu().numpy()
+            with zoo.enough_memory(opened[group[0]].picture):
+                found_here = row.papers.colorize(model, zoo.join_batches([opened[i].batch for i in group])).float().cpu().numpy()
+        except MemoryError as error:                                # each alone may be small enough
+            found_here = [error] if len(group) == 1 else [planes for i in group for planes in paint(row, model, [opened[i]])]
         except FAULTS as error:
             found_here = [error] * len(group)
         for i, one in zip(group, found_here):

@@ -21,10 +21,11 @@ def from_unit(x):
     return 2 * x - 1
 
 
-def at_any_size(network, x, multiple):
-    """A network that takes heights and widths which are multiples of `multiple`, on x `(N, C, H, W)` of any: padded by repeating the border, then cut."""
+def at_any_size(network, x, multiple, least=0):
+    """A network that takes heights and widths which are multiples of `multiple`, from `least` on, on x `(N, C, H, W)` of any: padded by repeating the border, then cut."""
     height, width = x.shape[-2:]
-    return network(F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate"))[..., :height, :width]
+    down, right = (-(-max(side, least) // multiple) * multiple - side for side in (height, width))
+    return network(F.pad(x, (0, right, 0, down), mode="replicate"))[..., :height, :width]
 
 
 def make_norm(kind, channels):

@@ -35,8 +35,10 @@ import numpy as np
 
 from colorlib.files import write_atomic
 from colorlib.picking import AB_RANGE, cluster_colors, parse_color, snap, worst_pixel  # noqa: F401
+from colorlib.reading import open_regular
 
 MAX_SIZE = 9                 # pixels: ideepcolor's largest brush, and the largest patch its network was trained on
+MAX_BYTES = 16_000_000       # of a file: some 150,000 hints
 MAX_SIDE = 1_000_000         # pixels of a picture, to tell a size from nonsense in a file
 DECIMALS = 6                 # of a pixel or a CIE unit: short to read, and a saved hint comes back equal
 FILE_VERSION = 1
@@ -175,20 +177,21 @@ class HintSet(Sequence):
     def save(self, path):
         """Write `to_json()` to a file, whole or not at all. Returns the path; raises OSError where it cannot be written."""
         path = Path(path).expanduser()
-        try:
-            write_atomic(os.path.realpath(path), self.to_json().encode())
-        except OSError as error:
-            raise type(error)(f"{path} cannot be written ({error.strerror}): check the folder and the name.") from error
+        write_atomic(path, self.to_json().encode())
         return path
 
     @classmethod
     def load(cls, path, height=None, width=None, image_hash=None):
-        """`from_json` of a file that `save` wrote; raises OSError where it cannot be read."""
-        path = Path(path).expanduser()
+        """`from_json` of a file that `save` wrote; raises FileNotFoundError or ValueError where it cannot be read."""
+        file, name = open_regular(path, "a hint file")
         try:
-            return cls.from_json(path.read_bytes(), height, width, image_hash, name=str(path))
+            with file:
+                text = file.read(MAX_BYTES + 1)
         except OSError as error:
-            raise type(error)(f"{path} cannot be read ({error.strerror}): name a file that HintSet.save wrote.") from error
+            raise ValueError(f"{name} cannot be read ({error.strerror}): name a file that HintSet.save wrote.") from error
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"{name} has more than {MAX_BYTES:,} bytes: name a file that HintSet.save wrote.")
+        return cls.from_json(text, height, width, image_hash, name=name)
 
     @classmethod
     def from_json(cls, text, height=None, width=None, image_hash=None, name="The text"):
@@ -198,11 +201,11 @@ class HintSet(Sequence):
         `name`, for the hints of another picture, another version of the format, and anything that is not a whole set of hints.
         """
         try:
-            data = json.loads(text)
+            data = json.loads(text, object_pairs_hook=_without_doubles)
             version, made_for = data["version"], data.get("image_hash")
         except (ValueError, TypeError, KeyError, RecursionError):
-            raise ValueError(f"{name} is not a hint file (JSON with a version): choose one that HintSet.save wrote.") from None
-        if version != FILE_VERSION:
+            raise ValueError(f"{name} is not a hint file (JSON with a version, each key once): choose one that HintSet.save wrote.") from None
+        if type(version) is not int or version != FILE_VERSION:
             raise ValueError(f"{name} has version {reprlib.repr(version)} of the hint format, not {FILE_VERSION}: save the hints again with this colorlib.")
         kinds = {"height": int, "width": int, "hints": list, "image_hash": str if made_for is not None else type(None)}
         if wrong := [key for key, kind in kinds.items() if type(data.get(key)) is not kind or kind is int and not 0 < data[key] < MAX_SIDE]:
@@ -214,6 +217,13 @@ class HintSet(Sequence):
         hints = [_in_pixels(item, f"{name}: hint number {i}", result.height, result.width) for i, item in enumerate(data["hints"])]
         result._states = [tuple(_as_hint(hint, f"{name}: hint number {i}", result.height, result.width) for i, hint in enumerate(hints))]
         return result
+
+
+def _without_doubles(pairs):
+    """A JSON object as a dict; a key given twice is a slip of an editor's hand, and nobody can say which was meant."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError
+    return found
 
 
 def _number(value):
@@ -250,7 +260,7 @@ def _as_hint(item, who, height, width, L=None):
     for name, (low, high) in AB_RANGE.items():
         if not isinstance(value := getattr(hint, name), float) or not low <= value <= high:
             raise ValueError(f"{who} has {name} = {reprlib.repr(value)}, but the {name} of screen colours runs from {low} to {high}.")
-    if not isinstance(hint.size, int) or not 1 <= hint.size <= MAX_SIZE:
+    if _number(hint.size) is None or not isinstance(hint.size, int) or not 1 <= hint.size <= MAX_SIZE:
         raise ValueError(f"{who} has size = {reprlib.repr(hint.size)}, but sizes are whole numbers from 1 to {MAX_SIZE}.")
     return hint
 

@@ -26,6 +26,7 @@ GUIDE_EPS = 8.0 ** 2         # variance of L below which its edges hardly move c
 DETAIL_GAIN = 0.6            # share of an infrared picture's detail that a painted one takes, see `merge_picture`
 PLAIN = "bicubic", "bilinear", "nearest"
 GAMUT_STEPS = 8              # halvings that find the gamut's edge: to 1/256 of the chroma, finer than 8 bits show
+NAME_BYTES = 255             # of a file, on most disks
 JPEG_EXIF_LIMIT = 65533      # bytes in a JPEG segment
 WRITE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF",
                  ".bmp": "BMP", ".ppm": "PPM"}
@@ -50,9 +51,9 @@ def save_image(path, rgb, like=None, overwrite=True):
     kind = WRITE_FORMATS.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"{path} does not end in a suffix that can be written: use {', '.join(WRITE_FORMATS)}.")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise FileNotFoundError(f"The folder {path.parent} does not exist: create it first.")
-    if path.exists() and not (overwrite and path.is_file()):
+    if os.path.exists(path) and not (overwrite and os.path.isfile(path)):
         raise ValueError(f"{path} exists already: choose another name.")
     depth = rgb.dtype if rgb.dtype.kind == "u" else like.rgb.dtype if like else np.dtype(np.uint8)
     depth = depth if kind in ("PNG", "TIFF") else np.dtype(np.uint8)
@@ -75,9 +76,9 @@ def save_image(path, rgb, like=None, overwrite=True):
     except (OSError, ValueError) as error:                     # such as WebP's limit of 16383 pixels a side
         raise ValueError(f"{path} cannot be written as {kind} ({error}): save it as PNG.") from error
     try:
-        write_atomic(os.path.realpath(path), data)
+        write_atomic(path, data)
     except OSError as error:
-        raise ValueError(f"{path} cannot be written ({error.strerror}): check the folder and the disk.") from error
+        raise ValueError(str(error)) from error
     return path
 
 
@@ -116,10 +117,13 @@ def _encode_tiff(rgb, exif):
 
 
 def colorized_name(name):
-    """cat.jpg -> cat_colorized.jpg; kinds of files that cannot be written become PNG. A path loses its folders."""
+    """cat.jpg -> cat_colorized.jpg; kinds of files that cannot be written become PNG. A path loses its folders, a name too long for a disk its end."""
     path = Path(str(name).replace("\\", "/"))
-    suffix = path.suffix if path.suffix.lower() in WRITE_FORMATS else ".png"
-    return f"{path.stem or 'photo'}_colorized{suffix}"
+    ending = "_colorized" + (path.suffix if path.suffix.lower() in WRITE_FORMATS else ".png")
+    stem = (path.stem or "photo").encode(errors="surrogateescape")[:NAME_BYTES - len(ending)]
+    if len(stem) == NAME_BYTES - len(ending):                  # perhaps cut within a letter
+        return stem.decode(errors="ignore") + ending
+    return stem.decode(errors="surrogateescape") + ending
 
 
 # ---------------------------------------------------------------- full size
@@ -150,6 +154,8 @@ def model_input(L, size, multiple=8):
 
 def shrink(planes, size, multiple=8):
     """`(C, H, W)` -> `(1, C, h, w)`, the size of `model_input`; for pictures that are not lightness, such as infrared."""
+    if not size >= 1:
+        raise ValueError(f"A network cannot work at {size} pixels: give a working_size from 1 on.")
     height, width = planes.shape[-2:]
     scale = min(size / min(height, width), MAX_ASPECT * size / max(height, width))
     target = [max(multiple, round(side * scale / multiple) * multiple) for side in (height, width)]

@@ -46,8 +46,8 @@ class Clips(torch.utils.data.Dataset):
             for first, last in runs:
                 self.windows += [(name, start) for start in range(first, last - frames + 1, stride)]
         if not self.windows:
-            raise ValueError(f"{self.folder} holds no shot of {frames} frames: check the path or ask for fewer frames. "
-                             f"{self.report}")
+            raise ValueError(f"{self.folder} holds no shot of {frames} frames: check the path or ask for fewer frames "
+                             f"({self.report.in_one_line()}).")
 
     @property
     def ids(self):
@@ -158,8 +158,8 @@ class VideoFrames(Source):
 
 def read_video(path):
     """Yield the frames of a video file as `(H, W, 3)` uint8, turned as the file asks for."""
-    import av
-    with av.open(str(path)) as video:
+    from colorlib.data.videos import open_container      # which imports this file
+    with open_container(path) as video:
         if not video.streams.video:
             raise ValueError("it has no pictures")
         for frame in video.decode(video=0):

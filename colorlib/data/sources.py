@@ -69,10 +69,10 @@ def resize(picture, size, crop="center"):
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def decode(source):
-    """A path or binary file -> `(H, W, 3)` uint8; 16 bits are rounded to 8 and transparent parts shown on white. Raises
-    ValueError."""
-    picture = open_image(source)
+def decode(source, verify=True):
+    """A path or binary file -> `(H, W, 3)` uint8; 16 bits are rounded to 8 and transparent parts shown on white. verify: see
+    `open_image`. Raises ValueError."""
+    picture = open_image(source, verify=verify)
     rgb, alpha = (None if x is None else to_8bit(x) for x in (picture.rgb, picture.alpha))
     if alpha is None or alpha.min() == 255:
         return rgb
@@ -256,7 +256,7 @@ class Pictures(Source):
             self.classes = sorted({Path(name).parent.name for name in pictures})
 
     def read(self, i):
-        sample = {"rgb": self.fit(decode(self.paths[i]))}
+        sample = {"rgb": self.fit(decode(self.paths[i], verify=False))}
         if self.classes is None:
             return sample
         label = Path(self.names[i]).parent.name

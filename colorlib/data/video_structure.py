@@ -65,8 +65,8 @@ def _inspect_gif(file, head):
             file.seek(length, os.SEEK_CUR)
     pictures = 0
     file.seek(13)
-    skip_table(head[10])
     try:
+        skip_table(head[10])
         while (mark := file.read(1)[0]) != 0x3B:
             if mark == 0x21:
                 file.seek(1, os.SEEK_CUR)

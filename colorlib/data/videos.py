@@ -1,5 +1,6 @@
 """Clips in: the frames of video files, GIFs and folders of pictures, one at a time, upright and with their time stamps, by PyAV, whose wheels
 bring ffmpeg."""
+import os
 import re
 import warnings
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from colorlib.data.video_structure import NO_INDEX, inspect
 
 FORMATS = {"mov", "matroska", "avi", "gif", "mpegts", "mpeg", "flv", "ogg", "asf", "nut"}      # what can be read, in ffmpeg's words
 PICTURE_FORMATS = ("_pipe", "image2", "apng", "ico")
+KNOWN = ("m4a", "wav", "mp3", "flac", "aac", "apng", "ico", "webp")             # told by name when they are given
+PIPES = sorted(name for name in av.formats_available if name.endswith("_pipe") and name != "svg_pipe")
+OPEN = {"protocol_whitelist": "file", "format_whitelist": ",".join([*sorted(FORMATS), *KNOWN, *PIPES])}
 FOLDER_RATE = 24                # frames a second of a folder
 BT709, UNSPECIFIED, BT601, NTSC, SMPTE240M, BT2020 = 1, 2, 5, 6, 7, 9                 # colour matrices, numbered as in ITU-T H.273
 SWSCALE = {BT709: 1, 4: 4, BT601: 5, NTSC: 5, SMPTE240M: 7, BT2020: 9, 10: 9}         # the same in swscale's numbers
@@ -140,7 +144,7 @@ class Video:
     @contextmanager
     def _open(self):
         try:
-            container = av.open(str(self.path.resolve()), metadata_errors="replace")
+            container = open_container(self.path)
         except av.FFmpegError as error:
             if isinstance(error, OSError):
                 raise
@@ -250,9 +254,18 @@ def _matroska_end(container, stream):
     return end - max(Fraction(1, 2), 2 / Fraction(stream.average_rate or 1))
 
 
+def open_container(path):
+    """PyAV's container of a file. Of what ffmpeg knows only the formats of clips, sound and pictures are tried, and only the file itself is read: a playlist,
+    a list of files (`ffconcat`) or an address opens nothing. Raises what PyAV raises."""
+    return av.open(str(Path(path).resolve()), metadata_errors="replace", options=OPEN)
+
+
 def is_clip(path):
-    """Whether a file is a clip by its suffix; a GIF is one if it has more than one picture."""
+    """Whether a file is a clip by its suffix; a GIF is one if it can be read and has more than one picture."""
     path = Path(path)
     if path.suffix.lower() != ".gif":
         return path.suffix.lower() in VIDEO_SUFFIXES
-    return path.is_file() and inspect(path)[1] > 1
+    try:
+        return os.path.isfile(path) and inspect(path)[1] > 1
+    except OSError:                                            # whoever opens it as a picture says why
+        return False

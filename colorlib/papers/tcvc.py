@@ -31,6 +31,7 @@ from colorlib.convolution import Conv2d, ConvTranspose2d, InstanceNorm2d
 READS_CLIPS = True
 FRAMES = 2                                      # of a training sample: the one before and the one to paint
 GRAY = (0.2125, 0.7154, 0.0721)                 # weights of red, green, blue in scikit-image's `rgb2gray`
+LEAST = 12                                      # pixels a side: at a quarter of it two are mirrored in
 MISMATCH = 8.0                                 # units of L
 CONTENT = {"vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "squeezenet1_1_caffe": ("conv1", "fire2", "fire3", "fire4", "fire5"),
            "random": ("relu1_1", "relu2_1", "relu3_1")}
@@ -348,7 +349,7 @@ def build(config, pretrained=False):
 def paint(model, x, previous=None):
     """x `(N, 1, H, W)`, grey or lines in [0, 1], any size; the frame before `(N, 3, H, W)` in [0, 1] or None for black -> rgb `(N, 3, H, W)` in [0, 1]."""
     previous = torch.zeros_like(x).expand(-1, 3, -1, -1) if previous is None else previous
-    return at_any_size(lambda both: model.eval()(both[:, :1], both[:, 1:]), torch.cat([x, previous], 1), 4)
+    return at_any_size(lambda both: model.eval()(both[:, :1], both[:, 1:]), torch.cat([x, previous], 1), 4, LEAST)
 
 
 def colorize_next(model, batch, state=None):
