@@ -1,12 +1,13 @@
 """Train and evaluate: the functions behind the command line, the same the notebooks call."""
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from colorlib import (data, images, infrared_floors, infrared_scores, lab, learned_metrics, memory, metrics, reference_scores, references, results, saliency,
-                      train, video_scores, zoo)
+from colorlib import (checkpoints, data, files, images, infrared_floors, infrared_scores, interruptions, lab, learned_metrics, memory, metrics, reference_scores,
+                      references, results, saliency, train, video_scores, zoo)
 from colorlib.data.sources import resize
 from colorlib.progress import track
 from colorlib.simulated_hints import protocol_hints
@@ -24,6 +25,7 @@ TEST_SIZE = {"smoke": 64, "class": 224, "paper": 224}       # side of the pictur
 INFRARED_TEST_SIZE = TEST_SIZE | {"class": 256, "paper": 256}      # that of the VCIP 2020 challenge
 CLIP_TEST_SIZE = {"smoke": 64, "class": 128, "paper": 256}         # of frames; the last is TCVC's
 SCENES = 2000                                               # how many "scenes" are, where nobody says
+MOST_SCENES = 10_000_000                                    # beyond them begin those of the test
 STREAM = "stream:"                                          # in front of shards that are read again and again instead of being packed, see `data.Streamed`
 TUNING = 0.05                                               # share of the training split that recipes are compared on, see `tuning.py`
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
@@ -44,7 +46,9 @@ def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", cap
     name a colour, see `data.open_captioned`. Raises FileNotFoundError or ValueError with what to do.
     """
     if "+" in str(spec) and not Path(spec).exists():
-        return data.join([open_dataset(part, side, split, limit, seed, sees, captions) for part in str(spec).split("+")])
+        if "" in (parts := str(spec).split("+")):
+            raise ValueError(f"{spec!r} does not say which sets: write a name on both sides of every +.")
+        return data.join([open_dataset(part, side, split, limit, seed, sees, captions) for part in parts])
     if split in ("fit", "tuning"):
         whole = open_dataset(spec, side, "train", None, seed, sees, captions)
         fit, tuning = data.split_ids(dataset_ids(whole), TUNING)
@@ -53,9 +57,9 @@ def open_dataset(spec, side, split="train", limit=None, seed=0, sees="grey", cap
         if split == "all":
             raise ValueError(f"{spec} has no end, and only of a folder can all pictures be taken: choose train or val.")
         count = str(spec).partition(":")[2] or str(SCENES)
-        if not count.isdecimal() or int(count) < 1:
-            raise ValueError(f"{spec!r} does not say how many scenes: write a number, such as scenes:8000.")
-        found = data.SceneSet(limit or (int(count) if split == "train" else 200), size=side, seed=seed + (0 if split == "train" else 10_000_000))
+        if not count.isdecimal() or not 1 <= int(count) <= MOST_SCENES:
+            raise ValueError(f"{spec!r} does not say how many scenes: write a number, such as scenes:8000, up to {MOST_SCENES:,}.")
+        found = data.SceneSet(limit or (int(count) if split == "train" else 200), size=side, seed=seed + (0 if split == "train" else MOST_SCENES))
         return data.WithCaptions(found) if captions else found
     if sees == "infrared":
         return data.open_pairs(spec, side, split=split, limit=limit)
@@ -91,14 +95,30 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     """
     size = size or train.size()
     method = zoo.get(name)
+    if not method.learns:
+        method.papers.make_step(method.presets[size], None, None)      # raises what to do instead
     if misregister is not None and method.sees != "infrared":
         raise ValueError(f"{name} sees no infrared, so there is nothing to misregister: leave it out.")
     moved = data.parse_misregistration(misregister) if misregister is not None else None
     blocks = memory.blocks_of(method, compile) if checkpoint_activations else ()
     asked = {"steps": steps, "batch_size": batch_size, "seed": seed}
-    paper, changes = method.papers, (changes or {}) | {key: value for key, value in asked.items() if value is not None}
+    changes = (changes or {}) | {key: value for key, value in asked.items() if value is not None}
     config = replace(method.presets[size], **changes)
+    train.check_counts(steps=config.steps, batch_size=config.batch_size, devices=None if devices == "auto" else devices, nodes=nodes)
     spec = spec or default_data(method, size)
+    run = Path(run or f"runs/{name}-{size}")
+    path = Path(save or run / f"{name}-{size}.safetensors")
+    if os.path.isdir(path):      # also of a name that is too long, which is found out when the folder is made
+        raise ValueError(f"{path} is a folder: name a .safetensors file for the weights.")
+    fabric = train.make_fabric(device, devices, precision, nodes=nodes)
+    data.check_feed(config.batch_size, config.seed, workers, fabric.world_size)
+    with interruptions.hold(run, fabric), interruptions.in_sentences(config.batch_size, fabric):
+        files.make_folder(path.parent)
+        return _train(method, size, config, spec, split, moved, misregister, blocks, run, path, fabric, compile, workers, progress)
+
+
+def _train(method, size, config, spec, split, moved, misregister, blocks, run, path, fabric, compile, workers, progress):
+    name, paper = method.name, method.papers
     dataset = open_training(method, config, spec, split)
     if hasattr(paper, "prepare_data"):
         dataset = paper.prepare_data(dataset, config)
@@ -107,17 +127,17 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     if STREAM in str(spec) and not isinstance(dataset, data.Streamed):
         raise ValueError(f"{name} learns from more than pictures alone, which cannot be streamed: leave out {STREAM}.")
     crop = None if is_scenes(spec) else config.image_size
-    run = Path(run or f"runs/{name}-{size}")
-    fabric = train.make_fabric(device, devices, precision, nodes=nodes)
-    fabric.launch()
-    step = paper.make_step(config, fabric, dataset, run, progress, compile)
+    interruptions.launch(fabric)
+    try:
+        step = paper.make_step(config, fabric, dataset, run, progress, compile)
+    except (LookupError, TypeError, ZeroDivisionError) as error:      # of a Config that makes no network
+        raise ValueError(f"{name} cannot be built with these settings ({type(error).__name__}: {error}): change what --set gives.") from error
     memory.checkpoint_step(step, blocks)
     log = train.fit(step, dataset, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=config.seed, crop=crop, run=run,
                     tag=" ".join(filter(None, (results.config_hash(config), misregister))), workers=workers, progress=progress)
-    path = Path(save or run / f"{name}-{size}.safetensors")
     if fabric.is_global_zero:
         info = {"size": size, "data": data_name(spec), "split": split, "n": dataset.count if isinstance(dataset, data.Streamed) else len(dataset), "split_hash": results.split_hash(dataset_ids(dataset)), "steps": config.steps,
-                "batch": config.batch_size, "seed": config.seed, "minutes": round(train.minutes(run), 1),
+                "batch": config.batch_size, "seed": config.seed, "minutes": round(checkpoints.minutes(run), 1),
                 "notes": getattr(step, "notes", ""), "config_hash": results.config_hash(config)} | ({"misregister": misregister} if moved else {}) | results.provenance() | {"log": thin(log)}
         zoo.save_weights(step.result(), name, path, info)
     fabric.barrier()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colorlib import experiments, metrics, results, train, zoo
+from colorlib import checkpoints, experiments, metrics, results, train, zoo
 
 FILE = "leaderboard"
 BUDGETS = ("steps", "minutes", "shipped")
@@ -131,14 +131,14 @@ def train_evenly(name, updates, size=None, seed=0, spec="scenes", changes=None, 
         weights = experiments.train_method(name, size, spec, run, device=device, precision=precision, changes=changed, progress=progress)
     if weights is None:
         return None, {}
-    done = train.last_rows(run)
+    done = checkpoints.last_rows(run)
     own = config.steps
     if (found := own + LARGER * (sum(row["step"] for row in done) - own)) != updates:
         raise ValueError(f"{name} made {found} updates in place of {updates}: it has a pretraining that leaderboard.PRETRAININGS does not list.")
     clock = "seconds" if train.pick_device(device).type == "cuda" else "cpu_seconds"
     sidecar = zoo.read_sidecar(weights)
     return weights, {"seed": seed, "steps": config.steps, "batch": config.batch_size, "minutes": sidecar["minutes"], "config_hash": results.config_hash(config),
-                     "updates": updates, "crop": config.image_size, "device_minutes": train.minutes(run, clock), "notes": sidecar.get("notes") or None}
+                     "updates": updates, "crop": config.image_size, "device_minutes": checkpoints.minutes(run, clock), "notes": sidecar.get("notes") or None}
 
 
 def measure(colorizers, dataset, working_size, reference=None, progress=None, **options):

@@ -5,15 +5,15 @@ precision and several machines come from Fabric: the same command runs on a lapt
 """
 import contextlib
 import ctypes
-import json
 import os
 import random
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from colorlib import checkpoints
+from colorlib.interruptions import Requests, Stopped, hold, in_sentences
 from colorlib.progress import track
 
 SIZES = ("smoke", "class", "paper")
@@ -79,6 +79,13 @@ def keep_freed_memory():
         mallopt(setting, value)
 
 
+def check_counts(**counts):
+    """Raises ValueError for what must be a whole number from 1 on, or None, and is not."""
+    for name, value in counts.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
+            raise ValueError(f"{name} is {value!r}: give a whole number from 1 on.")
+
+
 def seed_everything(seed):
     """Seed Python, NumPy and torch (all devices)."""
     random.seed(seed)
@@ -107,6 +114,12 @@ def compact(state):
     return {name: (value.half() if fits(value) else value).contiguous().cpu() for name, value in state.items()}
 
 
+def check_loss(loss):
+    """Raises FloatingPointError for a loss, a number or a tensor of one, that is not finite."""
+    if not torch.isfinite(torch.as_tensor(loss)):
+        raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
+
+
 def descend(fabric, module, optimizer, losses_of, batch, parts=1, clip=None):
     """One optimizer step on `losses_of(part)["loss"]`, averaged over `parts` equal slices of the batch (gradient accumulation).
 
@@ -125,8 +138,7 @@ def descend(fabric, module, optimizer, losses_of, batch, parts=1, clip=None):
             losses = losses_of({k: v[chosen] for k, v in batch.items()})
             fabric.backward(losses["loss"] / parts)
         totals = {name: totals.get(name, 0.0) + value.detach() / parts for name, value in losses.items()}
-    if not torch.isfinite(totals["loss"]):
-        raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
+    check_loss(totals["loss"])
     if clip:
         fabric.clip_gradients(module, optimizer, max_norm=clip)
     optimizer.step()
@@ -136,8 +148,7 @@ def descend(fabric, module, optimizer, losses_of, batch, parts=1, clip=None):
 def update(fabric, optimizer, loss):
     """One optimizer step on a loss, a tensor of one number; for steps with several networks. Raises FloatingPointError when it is not finite: the parameters
     are then untouched."""
-    if not torch.isfinite(loss):
-        raise FloatingPointError("The loss is not finite: lower the learning rate or check the data; the last checkpoint is unharmed.")
+    check_loss(loss)
     optimizer.zero_grad()
     fabric.backward(loss)
     optimizer.step()
@@ -159,37 +170,59 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
 
     dataset: map-style, samples are dicts, or a `data.Streamed`. crop: side of a random square crop. The batch of update i depends on (seed, i) alone.
     run: folder for `log.jsonl` and checkpoints; when it holds one, training goes on from there and gives the losses it would have given
-    without the interruption (bit-equal on a CPU). tag: names the configuration; a checkpoint with another tag is refused (ValueError).
-    Logged values are means over the updates since the row before.
+    without the interruption (bit-equal on a CPU). tag: names the configuration; a checkpoint with another tag, of other pictures or batches is refused
+    (ValueError), and so is a folder that another process trains in. Logged values are means over the updates since the row before.
+    Ctrl-C and SIGTERM end the training after the update they come in, with a checkpoint: raises `Stopped`. Raises FloatingPointError where numbers are not
+    finite any more, OSError where the disk or another process fails, MemoryError; the last checkpoint is then unharmed.
     """
     from colorlib import data      # here, because it takes seconds that colorizing a photo does not need
-    run = Path(run) if run is not None else None
-    done, totals, log, spent = 0, {}, [], {}
-    if run is not None:
-        run.mkdir(parents=True, exist_ok=True)
-        done, totals, log, spent = resume(run, step, tag, fabric)
-    feed = data.batches(data.resident(dataset, fabric.device), batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
-                        rank=fabric.global_rank, world=fabric.world_size, pin=fabric.device.type == "cuda")
-    bar = track(None, progress if fabric.is_global_zero else False, total=steps, initial=done)
-    clock, saved = Clock(**spent), time.monotonic()
-    for i, batch in enumerate(on_device(feed, fabric, ahead=workers > 0), done + 1):
-        losses = step(batch)
-        totals = {name: totals.get(name, 0.0) + value.detach().double() for name, value in losses.items()} | {"count": totals.get("count", 0) + 1}
-        if i % log_every == 0 or i == steps:
-            row = {"step": i} | {name: float(fabric.all_reduce(value)) / totals["count"] for name, value in totals.items() if name != "count"}
-            log.append(row)
-            totals = {} if i % log_every == 0 else totals      # a last row out of turn leaves the next mean whole
-            bar.set_postfix({k: f"{v:.4f}" for k, v in row.items() if k != "step"})
-            if run is not None and fabric.is_global_zero:
-                with open(run / "log.jsonl", "a") as file:
-                    file.write(json.dumps(row | {name: round(value, 2) for name, value in clock.read().items()}) + "\n")
-        bar.update()
-        overdue = fabric.world_size == 1 and time.monotonic() - saved > SAVE_SECONDS      # several processes must agree, so they only count
-        if run is not None and (i % save_every == 0 or i == steps or overdue):
-            saved = time.monotonic()
-            save_checkpoint(run, step, i, totals, log, clock.read(), tag, fabric)
-    bar.close()
-    return log
+    check_counts(steps=steps, batch_size=batch_size, log_every=log_every, save_every=save_every, crop=crop)
+    with hold(run, fabric) as run, in_sentences(batch_size, fabric), Requests(fabric) as requests:
+        known = {} if run is None else data.describe_feed(dataset, batch_size, seed=seed, crop=crop, flip=flip, workers=workers, world=fabric.world_size)
+        done, totals, log, spent = (0, {}, [], {}) if run is None else checkpoints.resume(run, step, steps, tag, known, fabric)
+        feed = data.batches(data.resident(dataset, fabric.device), batch_size, seed=seed, first=done, steps=steps, crop=crop, flip=flip, workers=workers,
+                            rank=fabric.global_rank, world=fabric.world_size, pin=fabric.device.type == "cuda")
+        bar = track(None, progress if fabric.is_global_zero else False, total=steps, initial=done)
+        clock, saved, kept, is_between = checkpoints.Clock(**spent), time.monotonic(), done, True
+
+        def save():
+            check_loss(totals.get("loss", 0.0))
+            if run is not None:
+                checkpoints.save(run, step, done, steps, totals, log, clock.read(), tag, known, fabric)
+        try:
+            with contextlib.closing(feed), contextlib.closing(bar):
+                for i, batch in enumerate(on_device(feed, fabric, ahead=workers > 0), done + 1):
+                    is_between = False
+                    losses = step(batch)
+                    totals = {name: totals.get(name, 0.0) + value.detach().double() for name, value in losses.items()} | {"count": totals.get("count", 0) + 1}
+                    if i % log_every == 0 or i == steps:
+                        means = {name: float(fabric.all_reduce(value)) / totals["count"] for name, value in totals.items() if name != "count"}
+                        check_loss(means.get("loss", 0.0))
+                        log.append({"step": i} | means | {name: round(value, 2) for name, value in clock.read().items()})
+                        totals = {} if i % log_every == 0 else totals      # a last row out of turn leaves the next mean whole
+                        bar.set_postfix({name: f"{value:.4f}" for name, value in means.items()})
+                        if run is not None and fabric.is_global_zero:
+                            checkpoints.append_row(run / "log.jsonl", log[-1])
+                    done, is_between = i, True
+                    bar.update()
+                    number = requests.waiting()
+                    overdue = fabric.world_size == 1 and time.monotonic() - saved > SAVE_SECONDS      # several processes must agree, so they only count
+                    if i % save_every == 0 or i == steps or overdue or number:
+                        saved = time.monotonic()
+                        save()
+                        kept = i
+                    if number:
+                        raise Stopped(i, run, number)
+        except KeyboardInterrupt as error:      # not to be put off: where no handler can be set, or the second of two
+            if isinstance(error, Stopped):
+                raise
+            if is_between and not requests.numbers:
+                save()
+                kept = done
+            raise Stopped(kept, run) from None
+        if run is None:
+            checkpoints.check_finite(checkpoints.states_of(step))
+    return [{name: value for name, value in row.items() if name not in checkpoints.Clock.NAMES} for row in log]
 
 
 def on_device(feed, fabric, ahead=True):
@@ -213,84 +246,3 @@ def on_device(feed, fabric, ahead=True):
             yield hand_over(*waiting.pop(0))
     for batch, copied in waiting:
         yield hand_over(batch, copied)
-
-
-# ---------------------------------------------------------------- checkpoints
-
-def _parts(step):
-    """Everything in a Step that has a state: modules, optimizers, schedules, averaged weights."""
-    return {name: value for name, value in vars(step).items() if hasattr(value, "state_dict") and hasattr(value, "load_state_dict")}
-
-
-def save_checkpoint(run, step, done, totals, log, spent, tag, fabric):
-    """Write `run/last.ckpt` whole or not at all (temporary file, fsync, rename); the one before stays as `previous.ckpt`."""
-    state = {"done": done, "tag": tag, "totals": totals, "log": log, **spent, "torch_rng": torch.get_rng_state(),
-             "cuda_rng": [torch.cuda.get_rng_state(fabric.device)] if fabric.device.type == "cuda" else [],
-             "python_rng": list(random.getstate()[1]), "numpy_rng": torch.from_numpy(np.random.get_state()[1].astype(np.int64)),
-             "numpy_position": int(np.random.get_state()[2]),
-             "parts": {name: part.state_dict() for name, part in _parts(step).items()}}
-    if fabric.is_global_zero:
-        last, partial = run / "last.ckpt", run / "last.ckpt.partial"
-        with open(partial, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if last.exists():
-            os.replace(last, run / "previous.ckpt")
-        os.replace(partial, last)
-    fabric.barrier()
-
-
-def resume(run, step, tag, fabric):
-    """Load the newest readable checkpoint of a run folder into `step`. Returns (updates done, loss totals, log, what the clock read)."""
-    state = None
-    found = [path for path in (run / "last.ckpt", run / "previous.ckpt") if path.exists()]
-    for path in found:
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            break
-        except Exception:      # torch raises many kinds for a truncated file; the older checkpoint is the answer to all of them
-            continue
-    done = None if state is None else state["done"]
-    if fabric.broadcast(done) != done:
-        raise ValueError(f"The processes do not find the same run in {run}: put it on a disk that all machines share.")
-    if state is None:
-        if found:
-            raise ValueError(f"Neither checkpoint in {run} can be read: delete the folder to start again.")
-        (run / "log.jsonl").unlink(missing_ok=True) if fabric.is_global_zero else None
-        return 0, {}, [], {}
-    if state["tag"] != tag:
-        raise ValueError(f"{run} holds a run of another configuration ({state['tag']}, now {tag}): choose another folder or delete it.")
-    for name, part in _parts(step).items():
-        part.load_state_dict(state["parts"][name])
-    torch.set_rng_state(state["torch_rng"])
-    if fabric.device.type == "cuda" and state["cuda_rng"]:      # of the first process's device, and all devices begin alike
-        torch.cuda.set_rng_state(state["cuda_rng"][0], fabric.device)
-    random.setstate((3, tuple(state["python_rng"]), None))
-    np.random.set_state(("MT19937", state["numpy_rng"].numpy().astype(np.uint32), state["numpy_position"]))
-    if fabric.is_global_zero:      # rows written after the checkpoint will be written again
-        lines = (run / "log.jsonl").read_text().splitlines() if (run / "log.jsonl").exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= state["done"]]
-        (run / "log.jsonl").write_text("".join(line + "\n" for line in kept))
-    return state["done"], state["totals"], state["log"], {key: state.get(key, 0.0) for key in Clock().read()}
-
-
-class Clock:
-    """Seconds since a training began, and those that processors worked for it, which other work on the machine hardly changes; interruptions not counted."""
-
-    def __init__(self, seconds=0.0, cpu_seconds=0.0):
-        self.start, self.cpu_start = time.monotonic() - seconds, time.process_time() - cpu_seconds
-
-    def read(self):
-        """{"seconds", "cpu_seconds"}."""
-        return {"seconds": time.monotonic() - self.start, "cpu_seconds": time.process_time() - self.cpu_start}
-
-
-def last_rows(run):
-    """The last row of the log of every training under a run folder, pretrainings among them."""
-    return [json.loads(log.read_text().splitlines()[-1]) for log in sorted(Path(run).rglob("log.jsonl")) if log.stat().st_size]
-
-
-def minutes(run, of="seconds"):
-    """Minutes all trainings under a run folder took, interruptions not counted. of: "seconds", or "cpu_seconds" for those of the processors."""
-    return sum(row[of] for row in last_rows(run)) / 60

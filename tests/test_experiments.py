@@ -64,7 +64,7 @@ def test_so_many_scenes(monkeypatch):
     train, val = (experiments.open_dataset("scenes:30", 16, split=split) for split in ("train", "val"))
     assert len(train) == 30 and len(val) == 200 and not set(train.ids) & set(val.ids)
     assert len(experiments.open_dataset("scenes", 16, limit=7)) == 7 and not experiments.is_scenes("scenes+imagenette")
-    for spec in ("scenes:x", "scenes:0", "scenes:-5", "scenes:1.5", "scenes:²"):
+    for spec in ("scenes:x", "scenes:0", "scenes:-5", "scenes:1.5", "scenes:²", "scenes:99999999999999999999"):
         with pytest.raises(ValueError, match=f"'{spec}' does not say how many scenes: write a number, such as scenes:8000"):
             experiments.open_dataset(spec, 16)
     monkeypatch.setattr(data, "SceneSet", lambda count, **options: range(count))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from colorlib import __main__ as cli
-from colorlib import data, experiments, leaderboard, results, train, zoo
+from colorlib import checkpoints, data, experiments, leaderboard, results, train, zoo
 from colorlib.papers import cic, scgan
 from colorlib.papers import koalarization as koala
 from tests.data_samples import empty_workshop
@@ -53,7 +53,7 @@ def test_equal_updates_equal_minutes_and_shipped(workshop, monkeypatch, capsys):
     trained, train_method = [], experiments.train_method
     monkeypatch.setattr(experiments, "train_method", lambda name, *args, **options: trained.append((name, options["changes"])) or train_method(name, *args, **options))
     spent = iter(np.arange(1, 99))                      # an update takes longer each time the clock is read at the end of a training
-    monkeypatch.setattr(train, "minutes", lambda run, of="seconds": float(next(spent)) if of == "cpu_seconds" else 0.5)
+    monkeypatch.setattr(checkpoints, "minutes", lambda run, of="seconds": float(next(spent)) if of == "cpu_seconds" else 0.5)
     options = dict(size="smoke", spec="scenes:12", names=["koalarization", "scgan"], seeds=2, updates=24, minutes=3.0, limit=5, device="cpu", progress=False)
     lines = list(leaderboard.run(**options))
     assert [line.split(": PSNR")[0] for line in lines] == [

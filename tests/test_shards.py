@@ -144,9 +144,11 @@ def test_patterns_lists_and_single_tars_are_found(tmp_path):
         Shards(tmp_path / "empty")
 
 
-def test_shards_from_an_address(tmp_path):
+def test_shards_from_an_address(tmp_path, monkeypatch):
+    from webdataset.gopen import gopen_schemes
     path = make_tar(tmp_path / "a.tar", {"x/0.png": png(1), "y/1.png": png(2)})
-    shards = Shards(f"pipe:cat {path}", 8)
+    monkeypatch.setitem(gopen_schemes, "gs", lambda url, mode: open(path, mode))
+    shards = Shards("gs://bucket/a.tar", 8)
     assert [(s["id"], int(s["label"])) for s in shards] == [("x/0.png", 0), ("y/1.png", 1)]
     assert pack(shards).ids == ["x/0.png", "y/1.png"]
 

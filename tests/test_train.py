@@ -1,74 +1,24 @@
-"""The loop: batches depend on the update alone, checkpoints resume bit-equal after a kill, accumulation equals the whole batch."""
-import json
+"""The loop: batches depend on the update alone, checkpoints resume bit-equal, accumulation equals the whole batch."""
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import data, train
+from colorlib import checkpoints, data, interruptions, train
 from tests.data_samples import empty_workshop
+from tests.robustness.crash_runs import TinyStep, fit, rows
 
 ROOT = Path(__file__).parents[1]
-
-CHILD = """
-import sys, torch, numpy as np, time
-from colorlib import data, train
-from tests.test_train import TinyStep, pictures
-torch.set_num_threads(1)
-fabric = train.make_fabric("cpu")
-step = TinyStep(fabric, slow=0.02)
-train.fit(step, pictures(), steps=60, batch_size=4, fabric=fabric, run=sys.argv[1], log_every=5, save_every=7, crop=12, progress=False, seed=3)
-"""
-
-
-class TinyStep:
-    """A convolution with dropout, so that the random state matters; Adam, a schedule and a running average, so that they do too."""
-
-    def __init__(self, fabric, parts=1, slow=0.0, dropout=0.3):
-        train.seed_everything(0)
-        self.fabric, self.parts, self.slow = fabric, parts, slow
-        model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Dropout(dropout), torch.nn.Conv2d(4, 3, 1))
-        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-        self.schedule = torch.optim.lr_scheduler.StepLR(optimizer, 10, 0.7)
-        self.model, self.optimizer = train.prepare(fabric, model, optimizer)
-        self.average = train.moving_average(model)
-
-    def __call__(self, batch):
-        time.sleep(self.slow)
-        losses = train.descend(self.fabric, self.model, self.optimizer, self.losses, batch, self.parts)
-        self.schedule.step()
-        self.average.update_parameters(self.model.module)
-        return losses
-
-    def losses(self, batch):
-        x = batch["rgb"].float() / 255
-        return {"loss": (self.model(x) - x).square().mean()}
-
-
-def pictures(count=10):
-    rgb = np.random.default_rng(0).integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
-    return data.Packed(rgb, [str(i) for i in range(count)])
-
-
-def rows(run):
-    return [{k: v for k, v in json.loads(line).items() if "seconds" not in k} for line in (run / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
 def fabric():
     return train.make_fabric("cpu")
-
-
-def fit(step, fabric, run=None, steps=30, **options):
-    options = {"batch_size": 4, "log_every": 5, "save_every": 7, "crop": 12, "progress": False, "seed": 3} | options
-    return train.fit(step, pictures(), steps=steps, fabric=fabric, run=run, **options)
 
 
 def test_training_lowers_the_loss(fabric):
@@ -90,40 +40,6 @@ def test_resume_is_bit_equal(fabric, tmp_path):
     assert torch.equal(whole_step.average.module[0].weight, resumed_step.average.module[0].weight)
 
 
-def test_resume_after_sigkill(fabric, tmp_path):
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-    torch.set_num_threads(1)
-    expected = fit(TinyStep(fabric), fabric, tmp_path / "whole", steps=60)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "killed")], env=environment, cwd=os.getcwd())
-    log = tmp_path / "killed" / "log.jsonl"
-    deadline = time.time() + 60
-    while time.time() < deadline and not (log.exists() and len(log.read_text().splitlines()) >= 4):
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    before = rows(tmp_path / "killed")
-    assert 4 <= len(before) < 12, "the child should have been killed in the middle"
-    subprocess.run([sys.executable, "-c", CHILD, str(tmp_path / "killed")], env=environment, check=True, cwd=os.getcwd())
-    assert rows(tmp_path / "killed") == expected == rows(tmp_path / "whole")
-
-
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(fabric, tmp_path):
-    whole = fit(TinyStep(fabric), fabric, tmp_path)
-    (tmp_path / "last.ckpt").write_bytes((tmp_path / "last.ckpt").read_bytes()[:1000])
-    again = fit(TinyStep(fabric), fabric, tmp_path)
-    assert again == whole
-    for name in ("last.ckpt", "previous.ckpt"):
-        (tmp_path / name).write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="Neither checkpoint"):
-        fit(TinyStep(fabric), fabric, tmp_path)
-
-
-def test_another_configuration_is_refused(fabric, tmp_path):
-    fit(TinyStep(fabric), fabric, tmp_path, steps=7, tag="a")
-    with pytest.raises(ValueError, match="another configuration"):
-        fit(TinyStep(fabric), fabric, tmp_path, tag="b")
-
-
 def test_accumulation_equals_the_whole_batch(fabric):
     whole = fit(TinyStep(fabric, dropout=0), fabric, steps=10)
     parts = fit(TinyStep(fabric, parts=4, dropout=0), fabric, steps=10)
@@ -139,6 +55,44 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(fabric):
     with pytest.raises(FloatingPointError, match="not finite"):
         fit(step, fabric, steps=1)
     assert all(torch.equal(v, before[k]) for k, v in step.model.state_dict().items())
+
+
+def test_a_loss_that_a_step_only_reports_stops_before_it_is_kept(fabric, tmp_path):
+    whole = fit(TinyStep(fabric), fabric, tmp_path / "whole")
+
+    class Wrong(TinyStep):
+        def __call__(self, batch):
+            return super().__call__(batch) | {"loss": torch.tensor(float("nan"))}
+    fit(TinyStep(fabric), fabric, tmp_path / "cut", steps=13)
+    with pytest.raises(FloatingPointError, match="The loss is not finite"):
+        fit(Wrong(fabric), fabric, tmp_path / "cut")
+    assert fit(TinyStep(fabric), fabric, tmp_path / "cut")[-1] == whole[-1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no terminals that hang up")
+def test_a_closed_terminal_ends_the_training_with_a_checkpoint(fabric, tmp_path):
+    whole = fit(TinyStep(fabric), fabric, tmp_path / "whole")
+
+    class Closed(TinyStep):
+        def __call__(self, batch):
+            os.kill(os.getpid(), signal.SIGHUP)
+            return super().__call__(batch)
+    with pytest.raises(interruptions.Stopped, match="stopped at update 1;"):
+        fit(Closed(fabric), fabric, tmp_path / "cut")
+    assert fit(TinyStep(fabric), fabric, tmp_path / "cut") == whole
+
+
+@pytest.mark.parametrize("line", ['{"step": 1e999}', "[" * 100_000], ids=["infinite", "deep"])
+def test_a_damaged_log_is_no_hindrance(line, tmp_path):
+    (tmp_path / "log.jsonl").write_text(line + '\n{"step": 2, "loss": 1.0}\n')
+    assert list(checkpoints.read_rows(tmp_path / "log.jsonl")) == [2]
+
+
+def test_slips_of_the_finger_in_batches_and_workers():
+    with pytest.raises(ValueError, match="lower --batch-size"):
+        next(data.batches(data.SceneSet(2, size=16), 10 ** 9))
+    with pytest.raises(ValueError, match="workers is 100000: "):
+        data.check_feed(4, workers=100_000)
 
 
 def test_sizes(monkeypatch):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
+from colorlib.data.archives import extract
 from colorlib.data.captioned import WithCaptions, colored, join, open_captioned
 from colorlib.data.clip_sets import SceneClips, open_clips
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips
-from colorlib.data.downloads import download, extract
-from colorlib.data.feeding import augment, batches, collate, cut_at_once, cut_in_turn
+from colorlib.data.downloads import download
+from colorlib.data.feeding import augment, batches, check_feed, collate, cut_at_once, cut_in_turn, describe_feed
 from colorlib.data.infrared import build_vcip_like, open_pairs, shared_photos, split_sets
 from colorlib.data.misregistration import Misregistered, parse_misregistration
 from colorlib.data.packing import Packed, Report, cache_folder, pack
@@ -27,11 +28,11 @@ from colorlib.data.shards import SHARD_SUFFIXES, Shards, write_shards
 from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sample_photos
 from colorlib.data.streaming import Streamed
 
-__all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "Resident", "SceneClips", "SceneSet",
-           "Shards", "Source", "Streamed", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "choose", "collate", "colored", "describe",
-           "download", "extract", "is_gray", "join", "join_groups", "open_captioned", "open_clips", "open_pairs", "open_pictures", "open_stream", "pack",
-           "parse_misregistration", "photo_folder", "pseudo_nir", "resident", "sample_photos", "shared_photos", "split_ids", "split_sets", "torchvision_set",
-           "write_shards"]
+__all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "Resident", "SceneClips",
+           "SceneSet", "Shards", "Source", "Streamed", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "check_feed", "choose",
+           "collate", "colored", "describe", "describe_feed", "download", "extract", "is_gray", "join", "join_groups", "open_captioned", "open_clips",
+           "open_pairs", "open_pictures", "open_stream", "pack", "parse_misregistration", "photo_folder", "pseudo_nir", "resident", "sample_photos",
+           "shared_photos", "split_ids", "split_sets", "torchvision_set", "write_shards"]
 
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
 HELD_OUT = 0.1              # share of an unmarked folder that is its "val" split

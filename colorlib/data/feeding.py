@@ -1,6 +1,12 @@
 """Training batches: which samples an update gets, cut and mirrored how, and processes that make them ready while the device works."""
 import contextlib
+import hashlib
 import itertools
+import json
+import os
+import signal
+import threading
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -10,6 +16,9 @@ from colorlib.data.resident import Resident
 from colorlib.data.streaming import Streamed
 
 AHEAD = 4           # batches each worker has ready
+MOST_REPEATS = 1000  # of one picture in a batch: more are a slip of the finger
+GONE = ("A process that loads pictures was ended from outside, mostly for want of memory: start fewer with --workers; the same command goes on from the last "
+        "checkpoint.")
 
 
 def batches(dataset, batch_size, *, seed=0, first=0, steps=None, crop=None, flip=True, workers=0, rank=0, world=1, pin=False):
@@ -21,16 +30,20 @@ def batches(dataset, batch_size, *, seed=0, first=0, steps=None, crop=None, flip
     together are the batch of world=1. workers: processes that read, cut and collate whole batches; they change none. pin: into memory that a GPU copies from by
     itself.
     """
-    if batch_size % world:
-        raise ValueError(f"batch_size {batch_size} cannot be shared by {world} processes: take a multiple of {world}.")
+    check_feed(batch_size, seed, workers, world)
     if isinstance(dataset, torch.utils.data.IterableDataset):
         raise ValueError(f"{type(dataset).__name__} can only be read from start to end: pass pack(dataset) instead, "
                          "which can be shuffled.")
     if len(dataset) == 0:
         raise ValueError("The data set is empty: check the folder's path and the report of skipped files.")
+    if batch_size > MOST_REPEATS * len(dataset):
+        raise ValueError(f"A batch of {batch_size:,} is more than {MOST_REPEATS:,} times the {len(dataset):,} pictures there are: lower --batch-size.")
+    if batch_size > len(dataset) and not isinstance(dataset, Streamed) and rank == 0:
+        warnings.warn(f"A batch of {batch_size} is more than the {len(dataset)} pictures there are: every update sees some of them several times.")
     cutter = Cutter(seed, crop, flip, rank, world)
     options = {"num_workers": workers, "batch_size": None, "collate_fn": as_it_is, "pin_memory": pin, "prefetch_factor": AHEAD if workers else None,
-               "generator": torch.Generator().manual_seed(seed)}                               # not the run's own
+               "generator": torch.Generator().manual_seed(seed),                               # not the run's own
+               "worker_init_fn": leave_signals}
     if isinstance(dataset, Streamed):
         part = dataset.part(batch_size // world, cutter, first, workers)
         feed = itertools.islice(torch.utils.data.DataLoader(part, **options), None if steps is None else max(0, steps - first))
@@ -38,23 +51,81 @@ def batches(dataset, batch_size, *, seed=0, first=0, steps=None, crop=None, flip
         sampler = StepSampler(len(dataset), batch_size, seed, first, steps, rank, world)
         fetch = Fetch(dataset, cutter)
         feed = map(fetch.__getitem__, sampler) if isinstance(dataset, Resident) else torch.utils.data.DataLoader(fetch, sampler=sampler, **options)
-    with said_plainly():
+    with said_plainly(workers), ended(iter(feed)) as feed:
         yield from feed
 
 
 @contextlib.contextmanager
-def said_plainly():
-    """What a worker complains of in its own sentence, without the lines it was said in."""
+def ended(feed):
+    """End a loader's workers with the context, without a word about those that were ended from outside."""
+    try:
+        yield feed
+    finally:
+        if hasattr(feed, "_shutdown_workers"):
+            with contextlib.suppress(RuntimeError):
+                feed._shutdown_workers()
+
+
+def check_feed(batch_size, seed=0, workers=0, world=1):
+    """Raises ValueError for what `batches` cannot do, before anything is read."""
+    if batch_size % world:
+        raise ValueError(f"batch_size {batch_size} cannot be shared by {world} processes: take a multiple of {world}.")
+    if workers < 0:
+        raise ValueError(f"workers is {workers}: give 0 to load pictures in the process itself, or how many processes are to.")
+    if workers > (most := max(64, 4 * (os.cpu_count() or 1))):
+        raise ValueError(f"workers is {workers}: that many processes only stand in each other's way; give at most {most}.")
+    if not -2 ** 32 < seed < 2 ** 32:
+        raise ValueError(f"seed is {seed}: give a number below 2^32.")
+
+
+@contextlib.contextmanager
+def said_plainly(workers):
+    """What a worker complains of in its own sentence, without the lines it was said in; ChildProcessError for one that is gone."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, EOFError) as error:
         if not str(error).startswith("Caught "):
+            if workers and isinstance(error, (ConnectionError, EOFError)):      # the pipe that its batches came through
+                raise ChildProcessError(GONE) from error
             raise
         raise (OSError if isinstance(error, OSError) else ValueError)(str(error).strip().splitlines()[-1].partition(": ")[2]) from None
 
 
 def as_it_is(batch):
     return batch
+
+
+def leave_signals(_):
+    """In a worker: what a terminal or a cluster sends to all processes to stop them is left to the training, which may still want batches to end its update."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=end_for_parent, daemon=True).start()
+
+
+def end_for_parent():
+    """End this worker at a SIGTERM of the process it works for, at no other's; it also ends, by torch, when that process does."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
+def describe_feed(dataset, batch_size, *, seed=0, crop=None, flip=True, workers=0, world=1):
+    """What the batches of `batches` depend on, {name: plain value}: a run that goes on with other values is another run."""
+    known = {"batch_size": int(batch_size), "seed": int(seed), "crop": crop and int(crop), "flip": bool(flip), "pictures": fingerprint(dataset)}
+    return known | ({"reading processes": world * max(1, workers)} if isinstance(dataset, Streamed) else {})
+
+
+def fingerprint(dataset):
+    """What tells a map-style data set from another, 16 hex digits: how many samples, their ids and, of packs and shards, their content."""
+    found = hashlib.sha256()
+    while dataset is not None:
+        ids = dataset.ids if hasattr(dataset, "ids") else getattr(dataset, "indices", None)
+        found.update(json.dumps([len(dataset), None if ids is None else list(ids), getattr(dataset, "digest", None)], default=str).encode())
+        dataset = getattr(dataset, "dataset", None)
+    return found.hexdigest()[:16]
 
 
 class StepSampler:

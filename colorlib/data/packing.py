@@ -10,7 +10,6 @@ import mmap
 import os
 import re
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from colorlib.files import write_atomic
+from colorlib import files
 
 
 @dataclass
@@ -43,18 +42,22 @@ class Report:
         lines += [f"not pictures: {', '.join(self.other[:20])}{more}"] if self.other else []
         return "\n".join(lines)
 
+    def in_one_line(self):
+        lines = str(self).splitlines()
+        return "; ".join(lines[:4] + ["..."] * (len(lines) > 4))
+
 
 class Packed(torch.utils.data.Dataset):
     """Pictures decoded once into one uint8 memory map `(N, H, W, 3)`: the fastest source, small enough for a laptop's
     disk.
 
     ids: N strings; labels: N integers or None; extra: {key: array `(N, ...)` or list of N} for whatever else a sample
-    holds.
+    holds; digest: a hash of all that, where it is known.
     """
 
-    def __init__(self, rgb, ids, labels=None, extra=None, report=None, classes=None):
+    def __init__(self, rgb, ids, labels=None, extra=None, report=None, classes=None, digest=None):
         self.rgb, self.ids, self.labels, self.extra = rgb, ids, labels, extra or {}
-        self.report, self.classes = report, classes
+        self.report, self.classes, self.digest = report, classes, digest
 
     def __len__(self):
         return len(self.rgb)
@@ -122,7 +125,7 @@ def _name_maps(value):
 def _open_maps(value):
     if isinstance(value, dict):
         return {key: _open_maps(x) for key, x in value.items()}
-    return np.load(value.path, mmap_mode="r") if isinstance(value, _Map) else value
+    return np.load(value.path, mmap_mode="r", allow_pickle=False) if isinstance(value, _Map) else value
 
 
 # ---------------------------------------------------------------- the cache
@@ -144,7 +147,7 @@ def remember(path, found):
     again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps(found).encode())
+        files.write_atomic(path, json.dumps(found).encode())
     except OSError:
         pass
 
@@ -162,19 +165,19 @@ def pack(source, folder=None, threads=None):
                          "with a size.")
     target, stamp = cache_path(source, folder), source.stamp()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(target.parent)
         # of several processes one decodes, the others wait and open the result
         with FileLock(f"{target}.lock"):
             if (packed := _open_pack(target, stamp)) is not None:
                 return packed
-            partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{target.name}.partial-"))
-            try:
+            with files.scratch_folder(target) as partial:
                 _write_pack(source, partial, stamp, threads)
                 shutil.rmtree(target, ignore_errors=True)
                 os.rename(partial, target)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                files.sync(target.parent)
     except OSError as error:
+        if error.errno not in files.DISK and not str(error.filename or target.parent).startswith(str(target.parent)):
+            raise                                         # of the source, not of the cache
         raise OSError(f"The pack could not be written to {target.parent} ({error}): free some space there, or name "
                       "another "
                       "folder with COLORLIB_CACHE.") from error
@@ -207,27 +210,51 @@ def _write_pack(source, folder, stamp, threads):
             array.file.close()
     if not report.kept:
         where = source.settings.get("folder", source.settings["kind"])
-        raise ValueError(f"Nothing usable is left of {where}: {report}")
+        raise ValueError(f"Nothing usable is left of {where}: {report.in_one_line()}.")
     index = {"stamp": stamp, "arrays": list(arrays), "lists": lists, "classes": source.classes,
-             "report": asdict(report)}
-    (folder / "index.json").write_text(json.dumps(index))
+             "report": asdict(report), "files": {key: array.describe() for key, array in arrays.items()}}
+    (folder / "index.json").write_text(json.dumps(index | {"check": _hash_index(index)}))
+    files.sync(folder / "index.json")
+    files.sync(folder)
+
+
+def _hash_index(index):
+    return hashlib.sha256(json.dumps(index).encode()).hexdigest()
 
 
 def _open_pack(folder, stamp):
     """The pack in a folder, or None when there is none, it belongs to other files or it is damaged."""
     try:
         index = json.loads((folder / "index.json").read_text())
-        if index["stamp"] != stamp:
-            return None
+        if index["stamp"] != stamp or index.pop("check", None) != ("files" in index and _hash_index(index) or None):
+            return None                                   # packs of before have no hashes
         # a cut file raises
-        arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in index["arrays"]}
+        arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in index["arrays"]}
+        if not all(_is_whole(array, index["files"][key]) for key, array in arrays.items() if "files" in index):
+            return None
+        digest = _hash_index([index["lists"], {key: one["sha256"] for key, one in index["files"].items()}]) if "files" in index else None
         ids = index["lists"].pop("id")
         rgb, labels = arrays.pop("rgb"), arrays.pop("label", None)
         if not len(rgb) == len(ids) == index["report"]["kept"]:
             return None
-        return Packed(rgb, ids, labels, arrays | index["lists"], Report(**index["report"]), index["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Packed(rgb, ids, labels, arrays | index["lists"], Report(**index["report"]), index["classes"], digest)
+    except Exception:      # NumPy and JSON raise many kinds for a damaged file
         return None
+
+
+def _is_whole(array, known):
+    """Whether a memory map is the one written, see `GrowingArray.describe`; its bytes are hashed only if the file was touched since."""
+    found = os.stat(array.filename)
+    if [str(array.dtype), list(array.shape)] != [known["dtype"], known["shape"]] or found.st_size != known["bytes"]:
+        return False
+    return found.st_mtime_ns == known["changed"] or _hash_rows(array) == known["sha256"]
+
+
+def _hash_rows(array):
+    found = hashlib.sha256()
+    for row in array:
+        found.update(np.ascontiguousarray(row).data)
+    return found.hexdigest()
 
 
 class GrowingArray:
@@ -237,7 +264,7 @@ class GrowingArray:
     def __init__(self, path, first):
         self.channels_last, self.rows = path.stem == "rgb" and first.ndim == 3, 0
         row = self._row(first)
-        self.source_shape, self.shape, self.dtype = first.shape, row.shape, row.dtype
+        self.source_shape, self.shape, self.dtype, self.hash = first.shape, row.shape, row.dtype, hashlib.sha256()
         self.file = open(path, "wb")
         self._write_header()
 
@@ -256,13 +283,23 @@ class GrowingArray:
         return torch.is_tensor(value) and value.shape == self.source_shape and value.numpy().dtype == self.dtype
 
     def append(self, value):
-        self.file.write(self._row(value).data)
+        content = self._row(value).data
+        self.file.write(content)
+        self.hash.update(content)
         self.rows += 1
 
+    def describe(self):
+        """What tells, once it is finished, whether somebody has changed the file since."""
+        found = os.stat(self.file.name)
+        return {"sha256": self.hash.hexdigest(), "dtype": str(self.dtype), "shape": [self.rows, *self.shape],
+                "bytes": found.st_size, "changed": found.st_mtime_ns}
+
     def finish(self):
-        """Write the number of rows into the header."""
+        """Write the number of rows into the header, and all to the disk."""
         size = self.file.tell()
         self.file.seek(0)
         self._write_header()
         if size != self.file.tell() + self.rows * self.dtype.itemsize * int(np.prod(self.shape)):
             raise OSError(f"{self.file.name} could not be written: check the free space of the cache folder.")
+        self.file.flush()
+        os.fsync(self.file.fileno())

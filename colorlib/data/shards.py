@@ -3,17 +3,22 @@ import io
 import itertools
 import json
 import os
+import re
 import tarfile
 import zlib
 from functools import cached_property
 from glob import escape, glob
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import cv2
 import numpy as np
 import torch
 
-from colorlib.data.downloads import ends_well
+from colorlib import files
+from colorlib.data.archives import ends_well
+from colorlib.data.downloads import OFFLINE, is_offline
 from colorlib.data.packing import Report
 from colorlib.data.sources import (CACHE_VERSION, PICTURE_SUFFIXES, check_sample, check_square, decode, resize,
                               run_in_order, sort_out, stamp_files, to_tensor)
@@ -21,14 +26,16 @@ from colorlib.data.sources import (CACHE_VERSION, PICTURE_SUFFIXES, check_sample
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 CUT_SHORT = "the tar ends too early or is damaged ({}): what came before is used; copy it again"
 PLANES = ("nir", "mask", "saliency", "line_art")          # `key.nir.png` belongs to `key.jpg`
+SCHEMES = ("http", "https", "ftps", "sftp", "scp", "gs", "hf", "ais")      # addresses that webdataset opens without a shell
+MOST_SHARDS = 1_000_000                                   # that a pattern with braces may stand for
 
 
 class Shards(torch.utils.data.IterableDataset):
     """Samples from tar shards, in the order of the shards. `pack` makes them map-style; iterating streams them, each
     worker and rank its share.
 
-    shards: a folder of .tar files, one tar, a pattern (`train-{000..003}.tar`, `train-*.tar`), an address webdataset
-    can open (`https://...`, `pipe:...`), or a list of these. A tar holds WebDataset samples (`key.jpg`, `key.cls`,
+    shards: a folder of .tar files, one tar, a pattern (`train-{000..003}.tar`, `train-*.tar`), an address of SCHEMES
+    (`https://...`), or a list of these. A tar holds WebDataset samples (`key.jpg`, `key.cls`,
     `key.txt` with the caption, `key.json`, `key.nir.png`, ...) or just pictures: the label is then the folder a picture
     lies in, numbered by sorted name (`classes`). size, crop and drop_gray as in `Pictures`. Unreadable members, and
     tars that end too early, are named in `report` of the last pass.
@@ -64,10 +71,9 @@ class Shards(torch.utils.data.IterableDataset):
     def _member_names(self, url, name):
         """The names inside a tar; a local one is searched without reading the pictures. A damaged tar gives the names
         before the damage."""
-        from webdataset.gopen import gopen
         local = url.startswith("file:")
         try:
-            with tarfile.open(name) if local else tarfile.open(fileobj=gopen(url), mode="r|*") as tar:
+            with tarfile.open(name) if local else tarfile.open(fileobj=open_url(url), mode="r|*") as tar:
                 for member in tar:
                     if member.isfile():
                         yield member.name
@@ -121,7 +127,11 @@ class Shards(torch.utils.data.IterableDataset):
             report.corrupt.append((str(error.args[0]).split(":")[0], reason))
             return True
 
-        streams = tariterators.url_opener([{"url": url}], handler=name_shard)
+        try:
+            streams = [{"url": url, "stream": open_url(url)}]
+        except OSError as error:
+            streams, error.args = [], (*error.args, url)
+            name_shard(error)
         files = tariterators.tar_file_expander(streams, handler=name_shard)
         for sample in tariterators.group_by_keys(files, keys=split_name, lcase=False, handler=name_member):
             suffixes = [suffix for suffix in sample if not suffix.startswith("__")]
@@ -135,7 +145,7 @@ class Shards(torch.utils.data.IterableDataset):
         square = lambda picture: to_tensor(resize(picture, self.size, self.crop))
         notes = json.loads(member.get("json", b"{}"))
         notes = notes if isinstance(notes, dict) else {}
-        sample = {"rgb": square(decode(_named(member[member["picture"]], member["name"])))}
+        sample = {"rgb": square(decode(_named(member[member["picture"]], member["name"]), verify=False))}
         if "cls" in member or "label" in notes:
             sample["label"] = torch.tensor(int(member.get("cls", notes.get("label"))))
         elif classes is not None:
@@ -163,28 +173,72 @@ def split_name(member):
     return (stem, f"{plane}.{suffix}") if stem and plane in PLANES else (key, suffix)
 
 
+def open_url(url):
+    """A tar as a stream of bytes. webdataset's own opener would run what follows `pipe:` in a shell, and rewrites
+    addresses by an environment variable."""
+    if url.startswith("file:"):
+        return open(url2pathname(urlsplit(url).path), "rb")
+    from webdataset.gopen import gopen_schemes            # imported late: it takes a second
+    return gopen_schemes[urlsplit(url).scheme](url, "rb")
+
+
 def find_shards(shards):
     """Folder, tar, pattern, address or a list of them -> {address: readable name}, in order. Raises ValueError when
     there is none."""
-    import braceexpand
     found = {}
     for item in [shards] if isinstance(shards, (str, os.PathLike)) else shards:
         text = os.path.expanduser(os.fspath(item))
-        if text.startswith("pipe:") or "://" in text:
-            found |= {url: url for url in braceexpand.braceexpand(text)}
+        if text.startswith("pipe:"):
+            raise ValueError(f"{item} names a command, and no command is run for data: copy the tars, or name their "
+                             "address or folder.")
+        if text.startswith("file://"):
+            text = url2pathname(urlsplit(text).path)
+        elif "://" in text:
+            if text.partition("://")[0] not in SCHEMES:
+                raise ValueError(f"{item} cannot be opened: give an address of {', '.join(SCHEMES)}, or a path.")
+            if is_offline():
+                raise ConnectionError(f"{item} is not on this machine, and the network is off ({' or '.join(OFFLINE)} is set): "
+                                      "copy the tars here and name their folder, or unset the variable.")
+            found |= {url: url for url in expand_braces(text)}
             continue
         if os.path.isdir(text):
             paths = [path for path in sorted(glob(os.path.join(escape(text), "*"))) if path.endswith(SHARD_SUFFIXES)]
         elif os.path.exists(text):
             paths = [text]
         else:
-            paths = [path for pattern in braceexpand.braceexpand(text) for path in sorted(glob(pattern)) or [pattern]]
-            if missing := [path for path in paths if not os.path.exists(path)]:
-                raise ValueError(f"The shard {missing[0]} does not exist: check the path or the pattern.")
+            paths = []
+            for pattern in expand_braces(text):
+                paths += sorted(glob(pattern)) or [pattern]
+                if not os.path.exists(paths[-1]):
+                    raise ValueError(f"The shard {paths[-1]} does not exist: check the path or the pattern.")
         found |= {Path(path).resolve().as_uri(): str(Path(path).resolve()) for path in paths}
     if not found:
         raise ValueError(f"{shards} holds no .tar file: check the path or the pattern.")
     return found
+
+
+def expand_braces(pattern):
+    """`train-{000..003}.tar` -> each name, as in a shell. Raises ValueError for braces that do not match and for more
+    than MOST_SHARDS names, which are not counted out."""
+    import braceexpand
+    counts = [[0, 1]]                                     # of each open brace: names before the last comma, and since
+    for part, first, last in re.findall(r"(\{(?:(-?\d+)\.\.(-?\d+)|[A-Za-z]\.\.[A-Za-z])(?:\.\.-?\d+)?\}|[{},])", pattern):
+        if part == "{":
+            counts.append([0, 1])
+        elif part == ",":
+            counts[-1] = [sum(counts[-1]), 1]
+        elif part != "}":
+            counts[-1][1] *= abs(int(last[:20]) - int(first[:20])) + 1 if first else len(braceexpand.alphabet)
+        elif len(counts) > 1:
+            inside = sum(counts.pop())
+            counts[-1][1] *= inside
+        if max(map(sum, counts)) > MOST_SHARDS or len(counts) > 20:
+            raise ValueError(f"{pattern[:80]} stands for more than {MOST_SHARDS:,} shards: name a folder, or several "
+                             "patterns.")
+    try:
+        yield from braceexpand.braceexpand(pattern)
+    except braceexpand.UnbalancedBracesError:
+        raise ValueError(f"{pattern}: its braces do not match.") from None
 
 
 # ---------------------------------------------------------------- write
@@ -207,11 +261,9 @@ def write_shards(dataset, folder, per_shard=1000, picture_format="png"):
     paths, count = [], len(dataset)
     for first in range(0, count, per_shard):
         path = folder / f"shard-{first // per_shard:06d}.tar"
-        partial = path.with_suffix(".partial")
-        with open(partial, "wb") as file, webdataset.TarWriter(file, mtime=0) as writer:
+        with files.scratch_file(path) as file, webdataset.TarWriter(file, mtime=0) as writer:
             for i in range(first, min(first + per_shard, count)):
                 writer.write({"__key__": f"{i:08d}"} | encode_sample(dataset[i], picture_format))
-        os.replace(partial, path)
         paths.append(path)
     return paths
 

@@ -4,8 +4,10 @@ Epoch e is a permutation of the shards by (seed, e), dealt to the processes of a
 in all. What a worker reads goes through a buffer of undecoded pictures, out of which one after the other is drawn. A worker whose shards are done begins with its
 next epoch, however far the others are: nobody waits for anybody, and all make equally many updates.
 """
+import hashlib
 import itertools
 import json
+import os
 import random
 import re
 import tarfile
@@ -15,7 +17,7 @@ from functools import cached_property
 
 import torch
 
-from colorlib.data.downloads import ends_well
+from colorlib.data.archives import ends_well
 from colorlib.data.packing import Report, cache_path, pack, remember
 from colorlib.data.shards import CUT_SHORT, split_name
 from colorlib.data.sources import check_sample
@@ -39,9 +41,16 @@ class Streamed(torch.utils.data.Dataset):
     def __init__(self, shards, buffer=BUFFER, head=HEAD):
         self.shards, self.buffer, self.head = shards, buffer, pack(Head(shards, head))
         self.ids, self.classes, self.report = self.head.ids, self.head.classes, self.head.report
+        self.marks = {url: mark(name) for url, name in shards.urls.items() if url.startswith("file:")}
         for url, name in shards.urls.items():
             if url.startswith("file:") and name.endswith(".tar") and not has_end(name):
                 warnings.warn(f"{name}: {CUT_SHORT.format('no end mark')}")
+
+    @property
+    def digest(self):
+        """A hash that changes with the names of the shards and, of those on this machine, with their sizes."""
+        sizes = [(os.path.basename(name), self.marks[url][0] if url in self.marks else None) for url, name in self.shards.urls.items()]
+        return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
 
     def __len__(self):
         return len(self.head)
@@ -83,7 +92,7 @@ class Part(torch.utils.data.IterableDataset):
     """What one process gets of a `Streamed`, as endless batches. Update u is made from the shards of deal u % workers, whichever worker now does it."""
 
     def __init__(self, streamed, batch_size, cutter, first, workers, counts):
-        self.shards, self.classes, self.buffer = streamed.shards, streamed.classes, streamed.buffer
+        self.shards, self.classes, self.buffer, self.marks = streamed.shards, streamed.classes, streamed.buffer, streamed.marks
         self.batch_size, self.cutter, self.first, self.workers, self.counts = batch_size, cutter, first, workers, counts
 
     def __iter__(self):
@@ -138,9 +147,27 @@ class Part(torch.utils.data.IterableDataset):
     def read(self, urls):
         for url in urls:
             report = Report()
+            self.check(url)
             yield from self.shards.members([url], report)
+            self.check(url)
             for name, reason in report.corrupt:
                 warnings.warn(f"{name}: {reason}")
+
+
+    def check(self, url):
+        """Raises ValueError for a tar that is not what it was when the training began: its batches would not be those that a run which goes on would get."""
+        if url in self.marks and mark(self.shards.urls[url]) != self.marks[url]:
+            raise ValueError(f"{self.shards.urls[url]} is gone or was changed since the training began: put it back; the same command goes on from the "
+                             "last checkpoint.")
+
+
+def mark(name):
+    """What changes when a file does: (size, time of the last change), None for one that is not there."""
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None, None
+    return found.st_size, found.st_mtime_ns
 
 
 def shuffled(items, size, draw):

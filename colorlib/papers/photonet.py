@@ -134,6 +134,8 @@ class Step:
         found = {"color": (-(share * colors.log_softmax(2).gather(2, bins)).sum(2) * weight).mean()}
         if config.class_weight and "label" in batch:
             found["class"] = F.cross_entropy(classes, batch["label"], label_smoothing=0.1)
+        elif self.fabric.world_size > 1:      # processes that share their gradients want one of every parameter
+            found["color"] = found["color"] + 0.0 * classes.sum()
         return {"loss": found["color"] + config.class_weight * found.get("class", 0.0)} | found
 
     def result(self):
@@ -156,9 +158,9 @@ def random_gamma(L, deviation):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures, with labels or without. Raises ValueError when there are more classes than the config has room for."""
-    if config.class_weight and "label" in dataset[0] and (most := max(int(dataset[i]["label"]) for i in range(len(dataset)))) >= config.classes:
-        raise ValueError(f"The data set has {most + 1} classes, the config room for {config.classes}: set classes={most + 1}, or class_weight=0.")
+    """A `Step` for `config`; any colour pictures, with labels or without; with room for more classes where the labels need it."""
+    if config.class_weight and "label" in dataset[0]:
+        config = replace(config, classes=max(config.classes, 1 + max(int(dataset[i]["label"]) for i in range(len(dataset)))))
     return Step(config, fabric, cic.measure_prior(dataset, config_of_labels(config)) if config.alpha else None, compile)
 
 
