@@ -1,10 +1,13 @@
-"""python -m colorlib {colorize, export, train, evaluate, score, certify, ablate, tune, sources, misregister, leak, leaderboard, conditions, sheet, cards, reproduce, data, bench, list}: what the
+"""python -m colorlib {colorize, export, convert, train, evaluate, score, certify, ablate, tune, sources, misregister, leak, leaderboard, conditions, sheet, cards, reproduce, data, bench, list}: what the
 notebooks call."""
 import argparse
 import ast
+import contextlib
+import functools
 import itertools
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -12,11 +15,19 @@ import warnings
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # before torch: on a busy machine its threads otherwise spin, up to thirty times slower
-PICTURES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".avif", ".jp2", ".psd", ".ico"}
+PICTURES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".avif", ".jp2", ".psd", ".ico",
+            ".heic", ".heif"}      # these two cannot be read, and are told of
+
+
+class Parser(argparse.ArgumentParser):
+    """One that says what is wrong in a sentence, as everything here does."""
+
+    def error(self, message):
+        self.exit(2, f"colorlib: {message}; see `{self.prog} --help`.\n")
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m colorlib", description="Image colorization: use it, train it, reproduce the papers.")
+    parser = Parser(prog="python -m colorlib", description="Image colorization: use it, train it, reproduce the papers.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     p = commands.add_parser("colorize", help="colour pictures and clips, or every one in a folder")
@@ -27,9 +38,10 @@ def parse(arguments=None):
     p.add_argument("--caption", help="a sentence with colour words, for methods that take one")
     p.add_argument("--reference", help="a colour picture to borrow from, for methods that take one")
     p.add_argument("--weights", help="a .safetensors file instead of the shipped weights")
-    p.add_argument("--working-size", type=int, help="shorter side the network works at, in pixels")
+    p.add_argument("--working-size", type=count, help="shorter side the network works at, in pixels")
+    p.add_argument("--max-pixels", type=count, help="refuse larger pictures (default 105 million, which take 2 GiB)")
     p.add_argument("--merge", default="guided", choices=("guided", "bilinear"), help="how colour joins the full-size picture")
-    p.add_argument("--smooth", type=float, metavar="SHARE", help="clips: how much colour is carried along the motion, 0 to 1 (default: the method's)")
+    p.add_argument("--smooth", type=share, metavar="SHARE", help="clips: how much colour is carried along the motion, 0 to 1 (default: the method's)")
     p.add_argument("--cuts", default="auto", choices=("auto", "none"), help="clips: look for cuts, where the colours of before do not count, or do not")
     p.add_argument("--frames", metavar="RATE", help="each folder given is one clip, its pictures the frames, RATE of them a second")
     p.add_argument("--allow-truncated", action="store_true", help="clips: take what comes before the damage of a damaged file")
@@ -42,6 +54,13 @@ def parse(arguments=None):
     p.add_argument("-o", "--output", help="the file (default: METHOD.onnx)")
     p.add_argument("--weights", help="a .safetensors file instead of the shipped weights")
 
+    p = commands.add_parser("convert", help="turn a PyTorch checkpoint (.pth), old or published, into weights that --weights takes; code in it is not run")
+    p.add_argument("checkpoint")
+    p.add_argument("--method", help="whose weights they are, where several methods share a network; squeezenet1_1_caffe for the classifier")
+    p.add_argument("-o", "--output", help="the .safetensors file (default: beside the checkpoint)")
+    p.add_argument("--entry", help="which of several networks in the file, such as netG")
+    p.add_argument("--config", help="which settings, where several fit: smoke, class, paper; of authors' files released, caffe, paper_probable")
+
     p = commands.add_parser("train", help="train a method and save its weights")
     p.add_argument("method")
     add_size(p)
@@ -49,14 +68,14 @@ def parse(arguments=None):
                    "again and again instead of packing them")
     p.add_argument("--run", help="folder for log and checkpoints; an interrupted run goes on (default runs/METHOD-SIZE)")
     p.add_argument("--save", help="where to write the weights (default: into the run folder)")
-    p.add_argument("--steps", type=int)
-    p.add_argument("--batch-size", type=int)
-    p.add_argument("--seed", type=int)
-    p.add_argument("--workers", type=int, default=0, help="processes that load pictures")
+    p.add_argument("--steps", type=count)
+    p.add_argument("--batch-size", type=count)
+    p.add_argument("--seed", type=natural)
+    p.add_argument("--workers", type=natural, default=0, help="processes that load pictures")
     p.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    p.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else int(text), help="how many, for data parallel training")
-    p.add_argument("--nodes", type=int, default=1, help="machines, each with --devices of them; the command is started on every one (see the README)")
-    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    p.add_argument("--devices", default="auto", type=lambda text: text if text == "auto" else count(text), help="how many, for data parallel training")
+    p.add_argument("--nodes", type=count, default=1, help="machines, each with --devices of them; the command is started on every one (see the README)")
+    add_precision(p)
     p.add_argument("--compile", action="store_true", help="torch.compile the networks")
     p.add_argument("--checkpoint-activations", action="store_true", help="compute activations again instead of keeping them: more time, larger batches")
     p.add_argument("--split", default="train", choices=("train", "fit"), help="fit: leave out the twentieth of the training photographs that `tune` measures on")
@@ -70,7 +89,7 @@ def parse(arguments=None):
     p.add_argument("--data", help="as for train; the test part is used")
     p.add_argument("--split", default="val", choices=("val", "legacy"), help="legacy: of VCIP2020's folder, the 28 pairs published numbers were measured on")
     p.add_argument("--weights")
-    p.add_argument("--limit", type=int, help="at most so many pictures")
+    p.add_argument("--limit", type=count, help="at most so many pictures")
     p.add_argument("--device", default="auto")
     p.add_argument("--dry-run", action="store_true", help="print, write no rows")
     p.add_argument("--curve", action="store_true", help="for methods that take hints: PSNR against the number of hints, in three protocols")
@@ -94,45 +113,45 @@ def parse(arguments=None):
     p = commands.add_parser("ablate", help="train a method with one thing changed at a time, several seeds each, and compare")
     p.add_argument("method")
     add_size(p)
-    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--seeds", type=count, default=3)
     add_settings(p)
     p.add_argument("--rows", nargs="+", help="only these rows (default: all the paper's file lists)")
     p.add_argument("--data", default="scenes", help="as for train (default scenes, whose objects are known exactly)")
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
-    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    add_precision(p)
 
     p = commands.add_parser("tune", help="compare recipes, or ways to paint with trained weights, on held-out training photographs")
     p.add_argument("method")
     add_size(p)
     p.add_argument("--rows", nargs="+", help="only these rows (default: all the paper's file lists)")
-    p.add_argument("--seeds", type=int, default=1)
-    p.add_argument("--steps", type=int, help="updates of each training (default: the preset's)")
+    p.add_argument("--seeds", type=count, default=1)
+    p.add_argument("--steps", type=count, help="updates of each training (default: the preset's)")
     p.add_argument("--weights", help="compare ways to paint with these weights, and write the best into their JSON file")
-    p.add_argument("--least-colour", type=float, default=0.0, metavar="SHARE", help="with --weights: how colourful the chosen one must be, as a share of the truth (default 0)")
+    p.add_argument("--least-colour", type=positive, default=0.0, metavar="SHARE", help="with --weights: how colourful the chosen one must be, as a share of the truth (default 0)")
     p.add_argument("--data", help="as for train (default Imagenette)")
-    p.add_argument("--limit", type=int, help="held-out photographs to measure on (default 200)")
+    p.add_argument("--limit", type=count, help="held-out photographs to measure on (default 200)")
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
-    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    add_precision(p)
 
     p = commands.add_parser("sources", help="measure methods on all photographs of folders that they were not trained on, each folder on its own")
     p.add_argument("folders", nargs="+")
     p.add_argument("--methods", nargs="+", help="default: all with weights that are automatic or take hints")
     add_size(p)
-    p.add_argument("--limit", type=int, help="at most so many photographs of each folder")
+    p.add_argument("--limit", type=count, help="at most so many photographs of each folder")
     p.add_argument("--device", default="auto")
 
     p = commands.add_parser("misregister", help="train on infrared pairs moved against each other, several seeds each, and test on registered ones")
     p.add_argument("methods", nargs="*", help="default: U-Net, pix2pix, CycleGAN and the asymmetric cycle GAN")
     add_size(p)
     p.add_argument("--kinds", nargs="+", metavar="KIND[:AMOUNT]", help="such as shift:0 shift:4 affine homography:8 elastic:4 shuffled (default: all of these)")
-    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--seeds", type=count, default=3)
     p.add_argument("--data", default="scenes", help="as for train (default scenes)")
-    p.add_argument("--limit", type=int, help="at most so many test pairs")
+    p.add_argument("--limit", type=count, help="at most so many test pairs")
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
-    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    add_precision(p)
 
     p = commands.add_parser("leak", help="train on infrared pairs with and without other crops of the photographs tested on: what a leaking split is worth")
     p.add_argument("data", help="a folder of pairs, several crops of each photograph among them")
@@ -140,31 +159,31 @@ def parse(arguments=None):
     add_size(p)
     add_settings(p)
     p.add_argument("--device", default="auto")
-    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    add_precision(p)
 
     p = commands.add_parser("leaderboard", help="train and measure all automatic methods under equal updates, in equal time, and as shipped")
     p.add_argument("--budget", default="all", choices=("steps", "minutes", "shipped", "all"))
     add_size(p)
     p.add_argument("--data", help="as for train; default scenes")
     p.add_argument("--methods", nargs="+", help="default: all automatic ones")
-    p.add_argument("--seeds", type=int, default=3)
-    p.add_argument("--steps", type=int, help="updates of the budget steps (default by size)")
-    p.add_argument("--minutes", type=float, help="of the budget minutes (default by size)")
-    p.add_argument("--limit", type=int, help="at most so many test pictures (default 200)")
+    p.add_argument("--seeds", type=count, default=3)
+    p.add_argument("--steps", type=count, help="updates of the budget steps (default by size)")
+    p.add_argument("--minutes", type=positive, help="of the budget minutes (default by size)")
+    p.add_argument("--limit", type=count, help="at most so many test pictures (default 200)")
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
-    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    add_precision(p)
 
     p = commands.add_parser("conditions", help="what a hint, a caption, a reference, a saliency map buys: with and without it, on the same pictures")
     p.add_argument("--methods", nargs="+", help="only these conditioned methods")
     add_size(p)
     p.add_argument("--data", help="as for train (default: scenes at smoke size, else imagenette)")
-    p.add_argument("--seeds", type=int, default=3, help="of SCGAN's trainings with and without saliency maps")
-    p.add_argument("--steps", type=int, help="their updates (default: the leaderboard's)")
-    p.add_argument("--limit", type=int, help="at most so many test pictures (default 200)")
+    p.add_argument("--seeds", type=count, default=3, help="of SCGAN's trainings with and without saliency maps")
+    p.add_argument("--steps", type=count, help="their updates (default: the leaderboard's)")
+    p.add_argument("--limit", type=count, help="at most so many test pictures (default 200)")
     p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
     p.add_argument("--device", default="auto")
-    p.add_argument("--precision", help="32-true or bf16-mixed (default: bf16 on a GPU that has it)")
+    add_precision(p)
 
     p = commands.add_parser("sheet", help="a method's pictures unchosen: some by lot, and the worst")
     p.add_argument("method")
@@ -172,7 +191,7 @@ def parse(arguments=None):
     p.add_argument("--data", default="scenes", help="as for evaluate (default scenes); of methods for clips a folder of clips")
     p.add_argument("--split", default="val", choices=("val", "all", "legacy"), help="all: of a folder, every picture in it; legacy: see evaluate")
     p.add_argument("--weights", help="a .safetensors file (default: the shipped ones of this size)")
-    p.add_argument("--limit", type=int, help="look among so many test pictures (default 200)")
+    p.add_argument("--limit", type=count, help="look among so many test pictures (default 200)")
     p.add_argument("--device", default="auto")
 
     commands.add_parser("cards", help="write the model cards beside the shipped weights: what they learned from, how well they paint, what is wrong with their pictures")
@@ -182,9 +201,9 @@ def parse(arguments=None):
                    "leaderboard, conditions, survey")
     add_size(p)
     p.add_argument("--data")
-    p.add_argument("--limit", type=int, help="at most so many test pictures")
+    p.add_argument("--limit", type=count, help="at most so many test pictures")
     p.add_argument("--again", action="store_true", help="also what was finished before")
-    p.add_argument("--workers", type=int, help="processes at a time, for all (default: one a core, at most 4; one on a GPU)")
+    p.add_argument("--workers", type=count, help="processes at a time, for all (default: one a core, at most 4; one on a GPU)")
     p.add_argument("--photos", help="a folder with portraits, landscapes, legacy inside, for the figures that show them (default: scikit-image's)")
     p.add_argument("--device", default="auto")
 
@@ -196,7 +215,7 @@ def parse(arguments=None):
     p.add_argument("kinds", nargs="*", metavar="kind", help="lab: colour conversion; loader: pictures from files; train: updates of whole methods; infer: colouring; memory; "
                    "scaling: one process beside several (default: all, about ten minutes on two cores)")
     p.add_argument("--only", nargs="+", metavar="VARIANT", help="only these, such as scgan or tcvc")
-    p.add_argument("--rounds", type=int, help="how often each contestant runs (default: 15, fewer for slow ones)")
+    p.add_argument("--rounds", type=count, help="how often each contestant runs (default: 15, fewer for slow ones)")
     p.add_argument("--device", default="auto")
     p.add_argument("--dry-run", action="store_true", help="print, write no rows")
 
@@ -205,8 +224,28 @@ def parse(arguments=None):
     return parser.parse_args(arguments)
 
 
+def number(text, kind=int, least=0, most=float("inf"), above=False):
+    """The number a person typed. Raises ArgumentTypeError, which argparse shows beside the argument's name, for what is none or is out of range."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = float("nan")
+    if not (least < value if above else least <= value) or value > most:
+        wanted = f"above {least}" if above else f"from {least} on" if most == float("inf") else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {'whole ' if kind is int else ''}number {wanted}")
+    return value
+
+
+natural, count = number, functools.partial(number, least=1)
+positive, share = functools.partial(number, kind=float, above=True), functools.partial(number, kind=float, most=1)
+
+
 def add_size(parser):
     parser.add_argument("--size", choices=("smoke", "class", "paper"), help="default: COLORLIB_SIZE, or smoke")
+
+
+def add_precision(parser):
+    parser.add_argument("--precision", choices=("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true"), help="default: bf16-mixed on a GPU that has it, else 32-true")
 
 
 def add_geometry(parser):
@@ -223,54 +262,76 @@ def add_settings(parser):
 def main(arguments=None):
     """Run one command; returns the exit status. What a person can mend ends in one sentence on stderr, not in a traceback."""
     options = parse(arguments)
-    if parent := os.environ.pop("COLORLIB_PARENT", None):
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")      # a file's name may hold what no terminal can show
+    parent = os.environ.pop("COLORLIB_PARENT", None) or ("TORCHELASTIC_RUN_ID" in os.environ and os.getppid())
+    if str(parent or "").isdecimal():
         threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
-    warnings.showwarning = lambda message, *_: print(f"colorlib: {message}", file=sys.stderr)
+    helps = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK"))      # a further process of a training
+    warnings.showwarning = (lambda *_: None) if helps else lambda message, *_: say(message)
     try:
-        return {"colorize": run_colorize, "export": run_export, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
+        return {"colorize": run_colorize, "export": run_export, "convert": run_convert, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,
                 "ablate": run_ablate, "tune": run_tune, "sources": run_sources, "misregister": run_misregister, "leak": run_leak, "leaderboard": run_leaderboard, "conditions": run_conditions,
                 "sheet": run_sheet, "cards": run_cards, "reproduce": run_reproduce, "data": run_data, "bench": run_bench, "list": run_list}[options.command](options) or 0
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"colorlib: {error}", file=sys.stderr)
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+        if helps:
+            time.sleep(3)      # the first process has met the same, mostly, and says it; this one then ends with it
+        say(str(error) or "out of memory.")
         return 1
-    except KeyboardInterrupt:
-        print("colorlib: stopped.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        if helps:      # not an error: the others must not be ended while they save
+            return 0
+        print(f"colorlib: {str(error) or 'stopped.'}", file=sys.stderr)
+        return 128 + getattr(error, "number", 2)
+
+
+def say(sentence):
+    """One line on stderr, whatever a file in it is called."""
+    from colorlib.files import printable
+    print(f"colorlib: {printable(sentence)}", file=sys.stderr)
 
 
 def end_with(parent):
-    """End this process when the one that started it is gone, however it went; for the processes of `reproduce all`."""
+    """End this process when the one that started it is gone, however it went; for the processes of `reproduce all` and of parallel trainings."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
 def run_colorize(options):
-    from colorlib import albums, images, video, zoo
+    from colorlib import albums, files, images, video, zoo
     from colorlib.data import video_writing, videos
     sources = []                                                    # (path, whether it is a clip)
     for given in map(Path, options.pictures):
-        inside = pictures_in(given) if given.is_dir() and not options.frames else [given]
-        sources += [(path, path.is_dir() or videos.is_clip(path)) for path in inside]
+        inside = pictures_in(given) if os.path.isdir(given) and not options.frames else [given]
+        sources += [(path, os.path.isdir(path) or videos.is_clip(path)) for path in inside]
     if not sources:
         raise ValueError(f"No pictures or clips in {', '.join(options.pictures)}: name files or a folder that holds some.")
     output = Path(options.output) if options.output else None
-    into_folder = output is not None and (output.is_dir() or len(sources) > 1 or not (output.suffix or sources[0][0].is_dir()))
+    into_folder = output is not None and (os.path.isdir(output) or len(sources) > 1 or not (output.suffix or sources[0][0].is_dir()))
     if into_folder:
-        output.mkdir(parents=True, exist_ok=True)
+        files.make_folder(output)
     conditions = {name: getattr(options, name) for name in zoo.CONDITIONS}
     method = zoo.choose(options.method, weights=options.weights, **conditions)
     zoo.check_conditions(method, **conditions)
     if options.reference is not None:
         conditions["reference"] = images.open_image(options.reference)      # once, however many pictures there are
     model, failed = zoo.load(method.name, options.weights, device=options.device, precision=options.precision, compile=options.compile, channels_last=True), 0
-    how = {"model": model, "working_size": options.working_size, "merge": options.merge}
+    how, taken = {"model": model, "working_size": options.working_size, "merge": options.merge}, {}       # and {file written: what it shows}
+
+    def place_of(source, name):
+        return output / name if into_folder else output or (source.resolve() if source.is_dir() else source).with_name(name)
 
     def target_of(source, name):
-        target = output / name if into_folder else output or (source.resolve() if source.is_dir() else source).with_name(name)
-        if target.resolve() == source.resolve():
+        target = place_of(source, name)
+        if (real := os.path.realpath(target)) == os.path.realpath(source):
             raise ValueError(f"{target} is the input itself: choose another output, the original stays as it is.")
+        if (other := taken[real]) != source:
+            raise ValueError(f"{source} would be written over {target}, which is {other} coloured: rename one of them, or colour them into different folders.")
         return target
+
+    for source, is_clip in sources:
+        taken.setdefault(os.path.realpath(place_of(source, (video_writing if is_clip else images).colorized_name(source))), source)
 
     def color_clip(source):
         try:
@@ -286,10 +347,11 @@ def run_colorize(options):
 
     for is_clip, group in itertools.groupby(sources, key=lambda one: one[1]):
         group = [source for source, _ in group]
-        done = ((source, color_clip(source)) for source in group) if is_clip else albums.colorize_many(group, method.name, save=save, **how, **conditions)
+        done = ((source, color_clip(source)) for source in group) if is_clip else albums.colorize_many(
+            group, method.name, save=save, max_pixels=options.max_pixels, **how, **conditions)
         for source, result in done:
             if isinstance(result, Exception):
-                print(f"colorlib: {result if str(result) else source}", file=sys.stderr)
+                say(str(result) or source)
                 failed += 1
             else:
                 print(result, flush=True)
@@ -304,21 +366,49 @@ def run_export(options):
         raise ValueError(str(error)) from None
 
 
+def run_convert(options):
+    from colorlib import convert
+    print(convert.convert(options.checkpoint, options.method, options.output, options.entry, options.config))
+
+
 def pictures_in(folder):
     """The pictures and clips that lie directly in a folder, but for those that were made here."""
     from colorlib.data.clips import VIDEO_SUFFIXES
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES.union(VIDEO_SUFFIXES) and path.is_file()
+    try:
+        found = list(folder.iterdir())
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be read ({error.strerror}): check its permissions.") from error
+    return sorted(path for path in found if path.suffix.lower() in PICTURES.union(VIDEO_SUFFIXES) and not path.is_dir()
                   and not path.stem.endswith("_colorized"))
 
 
 def run_train(options):
-    from colorlib import experiments
-    path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
-                                    options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save,
-                                    changes=read_changes(options.method, options.size, options.set), misregister=options.misregister, split=options.split, nodes=options.nodes,
-                                    checkpoint_activations=options.checkpoint_activations)
+    with ended_by_signals():
+        from colorlib import experiments
+        path = experiments.train_method(options.method, options.size, options.data, options.run, options.steps, options.batch_size, options.device,
+                                        options.devices, options.precision, options.compile, options.workers, options.seed, save=options.save,
+                                        changes=read_changes(options.method, options.size, options.set), misregister=options.misregister, split=options.split,
+                                        nodes=options.nodes, checkpoint_activations=options.checkpoint_activations)
     if path is not None:
         print(path)
+
+
+@contextlib.contextmanager
+def ended_by_signals():
+    """What clusters send before they kill, and a terminal that is closed, end a command as Ctrl-C does, with another status. Only the main thread can see to
+    that."""
+    endings = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    def interrupt(number, _):
+        error = KeyboardInterrupt()
+        error.number = number
+        raise error
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, interrupt) for number in endings if signal.getsignal(number) != signal.SIG_IGN} if is_main else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def read_changes(name, size, settings):
@@ -332,11 +422,11 @@ def read_changes(name, size, settings):
         known = getattr(config, field)
         try:
             value = text if isinstance(known, str) else ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):      # the last two for thousands of brackets
             value = None
         value = float(value) if type(known) is float and type(value) is int else value
         if type(value) is not type(known):
-            raise ValueError(f"{setting!r} does not fit: {field} is like {known!r}.")
+            raise ValueError(f"{setting[:80]!r} does not fit: {field} is like {known!r}.")
         changes[field] = value
     return changes
 

@@ -68,6 +68,40 @@ session = fooling.FoolingSession({"mirrored": [rgb[..., ::-1] for rgb in real], 
 test = widgets.FoolingTest(session, "answers.csv")
 test
 """)
+EVIL = "a red <script>window.pwned = 1</script><img src=x onerror=\"window.pwned = 2\"> ' " \
+    "onmouseover='window.pwned = 3' <svg onload=window.pwned=4></p></style>"
+HOSTILE_NAME = "<img src=x onerror=window.pwned=5>'.png"      # of a file
+HOSTILE_NOTEBOOK = (CAPTION_NOTEBOOK[0] + f"""
+from pathlib import Path
+from IPython.display import Markdown, display
+from ipywidgets import VBox
+from colorlib import fooling, results, scenes
+EVIL, NAME = {EVIL!r}, {HOSTILE_NAME!r}
+rgb = scenes.make_scene(5, 48).rgb
+from colorlib import images
+images.save_image(NAME, rgb)
+flat = lambda L, *_: np.zeros((2, *L.shape), np.float32)
+flat.vocabulary = paint.vocabulary
+""", """
+box = widgets.CaptionBox(NAME, EVIL, method=paint)
+box.path.value = "nothing/" + EVIL
+chooser = widgets.ReferenceChooser(NAME, {EVIL: rgb, NAME: rgb[::-1]}, flat)
+drop = widgets.PhotoDrop()
+drop.path.value = "nothing/" + EVIL
+form = widgets.HintForm(NAME, predict=flat)
+form.act("load", path=EVIL)
+hostile = widgets.HintPicker(NAME, predict=flat)
+hostile.act("load", path=EVIL)
+test = widgets.FoolingTest(fooling.FoolingSession({EVIL: [rgb[..., ::-1]] * 2, "other": [rgb] * 2}, [rgb] * 2, [EVIL] * 2), "<b onclick=x>.csv", EVIL)
+test.start()
+while test.sitting.trial.task == "quality":
+    test.sitting.started -= 1
+    test.choose(0)
+display(VBox([box, chooser, drop, form, test]))
+display(hostile)
+display(widgets.ClipPlayer({EVIL: np.stack([rgb] * 2), NAME: np.stack([rgb] * 2)}, alt=EVIL))
+display(Markdown(results.markdown([["name"], [results.cell(EVIL)]])))
+""")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +121,7 @@ def lab(tmp_path_factory):
     """A JupyterLab of this interpreter over a temporary folder, with nobody's settings; gone at the end, whatever happens."""
     folder, home = tmp_path_factory.mktemp("course"), tmp_path_factory.mktemp("jupyter")
     write_pictures(folder)
-    for name, cells in (("small", SMALL_NOTEBOOK), ("caption", CAPTION_NOTEBOOK), ("fooling", FOOLING_NOTEBOOK)):
+    for name, cells in (("small", SMALL_NOTEBOOK), ("caption", CAPTION_NOTEBOOK), ("fooling", FOOLING_NOTEBOOK), ("hostile", HOSTILE_NOTEBOOK)):
         write_notebook(folder / f"{name}.ipynb", cells)
     for name, values in SETTINGS.items():
         write_setting(home, name, values)
@@ -465,3 +499,22 @@ def test_the_fooling_test_is_taken_with_the_keyboard(open_page, lab):
     lines = (lab.folder / "answers.csv").read_text().splitlines()
     assert len(lines) == 10 and sum(",quality," in line and ",real," in line for line in lines) == 6
     assert [view.get_by_role("rowheader").nth(i).inner_text() for i in range(2)] == ["mirrored", "swapped"] and page.log == []
+
+
+def test_captions_and_names_with_scripts_do_nothing(open_page, lab):
+    page = open_page("hostile.ipynb", lambda view: view.locator(".hp-root"))
+    view = page.page
+    view.get_by_label("Caption", exact=True).wait_for(timeout=SOON)
+    text = view.get_by_label("Caption", exact=True)
+    text.fill(EVIL + " blue")                                        # typed, not only given
+    view.get_by_text("<script>window.pwned = 1</script>").first.wait_for(timeout=SOON)       # it stands there, as text
+    assert view.locator("mark", has_text="script").count() and view.get_by_role("alert").count() >= 1
+    for place in (text, view.locator("figure").first, view.get_by_role("button", name="Save full size").first):
+        place.hover()
+    view.wait_for_timeout(500)                                       # an onerror would have had its time
+    outputs = view.locator(".jp-OutputArea")
+    assert view.evaluate("window.pwned") is None
+    for hostile in ("script", "svg[onload]", "[onerror]", "[onmouseover]", "[onclick]", "img[src='x']", "a[href^='javascript']"):
+        assert outputs.locator(hostile).count() == 0, hostile
+    view.screenshot(path=lab.home / "hostile.png")
+    assert not any("pwned" in line for line in page.log)

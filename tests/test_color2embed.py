@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from colorlib import data, train, zoo
+from colorlib import data, pretrained, train, zoo
 from colorlib.papers import color2embed
 
 TINY = replace(color2embed.SMALL, width=4, embedding=8, reference_size=32, image_size=32, batch_size=4, steps=4)
@@ -73,17 +73,17 @@ def test_training_lowers_the_loss():
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
 
 
-def test_vgg19_without_a_network(monkeypatch):
-    def offline(weights):
-        raise OSError("no route")
-    monkeypatch.setattr(torchvision.models, "vgg19", offline)
-    with pytest.raises(ConnectionError, match="VGG-19's weights could not be fetched .no route.: connect"):
+def test_vgg19_without_a_network(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("COLORLIB_OFFLINE", "1")
+    with pytest.raises(ConnectionError, match="VGG-19's weights could not be fetched.*network is off.*put it there.*: connect"):
         color2embed.load_vgg19()
 
 
 def test_published_losses(monkeypatch):
     """With VGG-19's layers (random weights here): nothing between a picture and itself, and gradients reach the network."""
     layers = torchvision.models.vgg19(weights=None)
+    monkeypatch.setattr(pretrained, "fetch", lambda url: None)
     monkeypatch.setattr(torchvision.models, "vgg19", lambda weights: layers)
     step = color2embed.Step(replace(TINY, perceptual_weight=0.1), train.make_fabric("cpu"))
     rgb = picture(2).float() / 255

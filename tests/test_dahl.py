@@ -116,9 +116,8 @@ def test_vgg16_is_torchvisions():
         assert torch.allclose(one(vgg.prepare(gray, 1))["conv1_2"][..., 2:-2, 2:-2], three[..., 2:-2, 2:-2], atol=1e-5)       # the border sees other zeros
 
 
-def test_vgg16_without_a_network(monkeypatch):
-    def offline(weights):
-        raise OSError("no route")
-    monkeypatch.setattr("torchvision.models.vgg16", offline)
-    with pytest.raises(ConnectionError, match="VGG-16's weights could not be fetched .no route.: connect"):
+def test_vgg16_without_a_network(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("COLORLIB_OFFLINE", "1")
+    with pytest.raises(ConnectionError, match="VGG-16's weights could not be fetched.*network is off.*put it there.*: connect"):
         vgg.load_imagenet(vgg.VGG16())

@@ -357,7 +357,7 @@ def test_a_hint_file_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.strip() == "grey_colorized.png"
     ab = lab.rgb_to_lab(images.open_image("grey_colorized.png").rgb)[..., 1:]
     assert np.abs(ab - [30, 25]).max() < 3
-    for arguments, sentence in [(["grey.png"], "levin needs hints"), (["grey.png", "--hints", "gone.json"], "gone.json cannot be read"),
+    for arguments, sentence in [(["grey.png"], "levin needs hints"), (["grey.png", "--hints", "gone.json"], "gone.json does not exist"),
                                 (["other.png", "--hints", "hints.json"], "hints of another picture")]:
         assert cli.main(["colorize", "--method", "levin", *arguments]) == 1
         error = capsys.readouterr().err

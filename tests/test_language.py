@@ -1,7 +1,6 @@
 """Learning to Color from Language: counts, what the words do and where, the published code's numbers, weights that bring their vocabulary, and training."""
 import zlib
 from dataclasses import replace
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from colorlib import captions, data, lab, train, zoo
+from colorlib import captions, data, lab, pretrained, train, zoo
 from colorlib.papers import cic, koalarization
 from colorlib.papers import language as lg
 
@@ -385,9 +384,11 @@ def test_the_trunk_of_another_network(tmp_path):
 def test_the_frozen_backbone_comes_from_torchvision_or_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
-    def offline(url, *rest, **options):
-        raise URLError("no network")
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    def refuse(url, path, **_):
+        if not path.is_file():
+            raise ConnectionError("no network")
+    monkeypatch.setattr(pretrained, "download", refuse)
+    monkeypatch.setattr(pretrained, "sum_of", lambda path: None)      # weights made here do not have the sum of those they stand for
     config = replace(SMALL["film_released"], frozen_backbone=True)
     with pytest.raises(ConnectionError, match="resnet18 weights https://download.*could not be downloaded.*frozen_backbone=false"):
         lg.build(config)

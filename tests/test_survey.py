@@ -2,6 +2,7 @@
 import re
 
 import pytest
+import safetensors.torch
 
 from colorlib import evaluators, fooling_answers, results, survey, zoo
 
@@ -66,7 +67,7 @@ def test_hscau(shelf):
     assert "| grey | — | — | 23.00 | 0.900 | — | x val, 7 pictures |" in table and "| hscau | — | 300 | 33.00 |" in table and "odd" not in table
     path = zoo.weights_file("hscau", "class")
     path.parent.mkdir()
-    path.touch()
+    path.write_bytes(safetensors.torch.save({}))
     path.with_suffix(".json").write_text('{"n": 3200, "log": [{"step": 90, "loss": 0.5}, {"step": 290, "loss": 0.25}]}')
     table = survey.hscau_table("class")
     assert "| hscau | 1.0 | 100 | 31.00 | 0.900 | 0.50000 |" in table and "| hscau | 3.0 | 300 | 33.00 | 0.900 | 0.25000 |" in table

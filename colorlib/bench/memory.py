@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torchvision
 
-from colorlib import bench, data, experiments, images, memory, results, train, zoo
+from colorlib import bench, data, experiments, images, memory, pretrained, results, train, zoo
 from colorlib.bench.held import MIB, Held, shapes_only
 from colorlib.data.sources import resize
 
@@ -88,7 +88,9 @@ def weights_from_chance():
     from colorlib.papers import koalarization
     state = lambda weights, **_: torchvision.models.get_model(type(weights).__name__.removesuffix("_Weights").lower()).state_dict()
     build = functools.partial(koalarization.build_extractor, pretrained=False)
-    with mock.patch.object(torchvision.models.VGG16_Weights.__base__, "get_state_dict", state), mock.patch.object(koalarization, "build_extractor", build):
+    network = lambda name, weights, **options: torchvision.models.get_model(name, **options)
+    with mock.patch.multiple(pretrained, fetch=mock.DEFAULT, torchvision_network=network), mock.patch.object(koalarization, "build_extractor", build), \
+            mock.patch.object(torchvision.models.VGG16_Weights.__base__, "get_state_dict", state):
         yield
 
 

@@ -3,6 +3,7 @@
 Run as a program, as `loops.Loop` does, this file is the authors' `autocolorize_resnet.py` with arrays in place of its two h5 files.
 """
 import contextlib
+import importlib.util
 import re
 import sys
 import tempfile
@@ -139,12 +140,15 @@ def run(folder, work, number, words):
     from torch import nn
     from torch.autograd import Variable
     from torch.nn.utils.rnn import pack_padded_sequence
-    given, number, words = np.load(Path(work) / "data.npz"), int(number), int(words)
-    known = {"torch": torch, "nn": nn, "F": F, "np": np, "cv2": cv2, "time": time, "re": re, "Counter": Counter, "defaultdict": defaultdict,
+    given, number, words = np.load(Path(work) / "data.npz", allow_pickle=False), int(number), int(words)
+    source = Path(work) / "autocolorize.py"
+    source.write_text("\n".join(definitions(Path(folder) / file) for file in ("utils.py", "autocolorize_resnet.py")))
+    spec = importlib.util.spec_from_file_location(source.stem, source)
+    known = vars(module := importlib.util.module_from_spec(spec))
+    known |= {"torch": torch, "nn": nn, "F": F, "np": np, "cv2": cv2, "time": time, "re": re, "Counter": Counter, "defaultdict": defaultdict,
              "Variable": Variable, "pack": pack_padded_sequence, "data": torch.utils.data, "kaiming_normal": nn.init.kaiming_normal_,
              "kaiming_uniform": nn.init.kaiming_uniform_}
-    for file in ("utils.py", "autocolorize_resnet.py"):
-        exec(compile(definitions(Path(folder) / file), file, "exec"), known)
+    spec.loader.exec_module(module)
     priors = Path(folder) / "priors"
     lookup = known["LookupEncode"](str(priors / "full_lab_grid_10.npy"))
     weights = torch.from_numpy(known["prior_boosting"](str(priors / "coco_priors_onehot_625.npy"), 1.0, 0.5)).float().cuda()

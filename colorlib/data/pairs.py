@@ -175,7 +175,7 @@ def read_json(path):
     """The content of a JSON file. Raises ValueError naming the file."""
     try:
         return json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:      # the last for thousands of brackets in each other
         raise ValueError(f"{path} cannot be read as JSON ({error}): check the path and the file.") from error
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import lab, train
+from colorlib import lab, pretrained, train
 from colorlib.references import resize_batch, warp_batch
 
 CHOICES = {"encoder": ("vgg19", "strided")}
@@ -180,6 +180,7 @@ def load_vgg19():
     """ImageNet's VGG-19 from torchvision, its convolutions. Raises ConnectionError where it is neither in torch's cache nor to be fetched."""
     import torchvision
     try:
+        pretrained.fetch(torchvision.models.VGG19_Weights.IMAGENET1K_V1.url)
         return torchvision.models.vgg19(weights=torchvision.models.VGG19_Weights.IMAGENET1K_V1).features
     except OSError as error:
         raise ConnectionError(f"VGG-19's weights could not be fetched ({error}): connect to the network once, or train with encoder='strided' and "

@@ -187,6 +187,8 @@ def load_features(network, path):
         state = dict(safetensors.torch.load_file(path) if str(path).endswith(".safetensors") else torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:      # both raise many kinds for a file that is something else
         raise ValueError(f"{path} is neither safetensors nor a state dict ({type(error).__name__}): save the weights, not the module.") from None
+    if odd := next((key for key, value in state.items() if torch.is_tensor(value) and value.is_floating_point() and not value.isfinite().all()), None):
+        raise ValueError(f"{path}: {odd} holds values that are not finite: its training broke down, or the file is damaged; take another.")
     theirs = {f"{name}.{old}": f"{i}.{new}" for i, name in enumerate(VGG_NAMES) for old, new in
               [("conv2d.weight", "conv.weight"), ("conv2d.module.weight_bar", "conv.weight"), *((f"norm.{part}", f"norm.{part}") for part in BN_NAMES)]}
     copy_features({theirs.get(key, key): value for key, value in state.items()}, network, path)

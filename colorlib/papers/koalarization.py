@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import lab, results, train
+from colorlib import convert, lab, results, train, weight_files
+from colorlib.data.downloads import is_offline
 from colorlib.lab import gray_of, luma_of
 
 
@@ -119,14 +120,27 @@ class InceptionEmbedding(nn.Module):
 
     def __init__(self, size=299, classes=1001, pretrained=True):
         super().__init__()
-        import timm      # here, because only this extractor needs it
+        import huggingface_hub      # these two here, because only this extractor needs them
+        import timm
         self.size, self.background = size, classes - 1000
         file = os.environ.get("COLORLIB_INCEPTION")
         if pretrained and file and not os.path.exists(file):
             raise FileNotFoundError(f"{file}, named by COLORLIB_INCEPTION, does not exist: correct the path or unset the variable.")
+        if pretrained and file and file.endswith(".safetensors"):
+            weight_files.read(file)
+        elif pretrained and not file and is_offline():
+            file = huggingface_hub.try_to_load_from_cache(timm.get_pretrained_cfg("inception_resnet_v2").hf_hub_id, "model.safetensors")
+            if not isinstance(file, str):
+                raise ConnectionError("The Inception-ResNet-v2 weights are not in timm's cache, and the network is off: name a copy of timm's "
+                                      "inception_resnet_v2 with "
+                                      "COLORLIB_INCEPTION, or use extractor='grey_classifier', which needs no download.")
         try:
-            self.network = timm.create_model("inception_resnet_v2", pretrained=pretrained, pretrained_cfg_overlay={"file": file} if file else None)
+            with convert.weights_only():
+                self.network = timm.create_model("inception_resnet_v2", pretrained=pretrained, pretrained_cfg_overlay={"file": file} if file else None)
         except Exception as error:
+            if pretrained and file:
+                raise ValueError(f"{file}, named by COLORLIB_INCEPTION, does not hold the weights of timm's inception_resnet_v2: name another file, or unset "
+                                 "the variable.") from error
             raise ConnectionError("The Inception-ResNet-v2 weights could not be downloaded: connect once so that timm can store them, "
                                   "or use extractor='grey_classifier', which needs no download.") from error
 

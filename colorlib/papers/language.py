@@ -10,13 +10,15 @@ input of the next layer ("next", 13.3 M); only the second agrees with FiLM being
 red and blue exchanged: ours is counted anew, in RGB. Its embedding has one row too few for its last word; ours has rows for padding and for unknown words.
 An empty caption, which the paper does not know, gives h = 0.
 """
+import pickle
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import captions, data, lab, train
+from colorlib import captions, convert, data, lab, train
+from colorlib import pretrained as pretrained_weights
 from colorlib.papers import cic
 
 READS_CAPTIONS = True
@@ -220,10 +222,16 @@ def open_backbone(config, pretrained):
     import torchvision
     weights = torchvision.models.get_model_weights(config.backbone).IMAGENET1K_V1 if pretrained and config.frozen_backbone else None
     try:
-        net = torchvision.models.get_model(config.backbone, weights=weights)
-    except OSError as error:
-        raise ConnectionError(f"The {config.backbone} weights {weights.url} could not be downloaded ({error}): connect once, so that torchvision can store "
-                              "them in its cache, or train without them with --set frozen_backbone=false.") from error
+        if weights is not None:
+            pretrained_weights.fetch(weights.url)
+        with convert.weights_only():
+            net = torchvision.models.get_model(config.backbone, weights=weights)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:      # no network, a broken file
+        if weights is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise ConnectionError(f"The {config.backbone} weights {weights.url} could not be downloaded or read ({reason}): connect once, so that torchvision can "
+                              "store them in its cache, or train without them with --set frozen_backbone=false.") from error
     backbone = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2)
     return backbone.requires_grad_(not config.frozen_backbone)
 
@@ -244,7 +252,9 @@ def load_trunk(model, path):
     import safetensors.torch
     try:
         own = str(path).endswith(".safetensors")
-        state = safetensors.torch.load_file(path) if own else cic.from_official(torch.load(path, map_location="cpu", weights_only=True))
+        state = safetensors.torch.load_file(path) if own else cic.from_official(convert.read_checkpoint(path))
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"trunk_weights names {path}, which is no safetensors file ({error}): name another.") from error
     except OSError as error:
         raise FileNotFoundError(f"trunk_weights names {path}, which cannot be read ({error}): check the path.") from error
     blocks = {name: value.float() if value.is_floating_point() else value for name, value in state.items() if name.startswith("blocks.")}
