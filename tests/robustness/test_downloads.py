@@ -8,7 +8,6 @@ import io
 import multiprocessing
 import os
 import socket
-import stat
 import tarfile
 import threading
 import zipfile

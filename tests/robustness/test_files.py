@@ -26,7 +26,7 @@ from PIL import Image
 
 import colorlib
 from colorlib import __main__ as cli
-from colorlib import classifiers, files, fooling_answers, hints, images, learned_metrics, pretrained, results, weight_files, zoo
+from colorlib import classifiers, files, fooling_answers, hints, images, learned_metrics, pretrained, results, zoo
 from colorlib.papers import cic
 
 PACKAGE = Path(colorlib.__file__).parent
