@@ -181,8 +181,10 @@ def convert(source, method=None, target=None, entry=None, config=None, overwrite
         raise ValueError(f"{target} does not end in .safetensors: name such a file with -o.")
     if not overwrite and (there := next((path for path in (target, target.with_suffix(".json")) if path.exists()), None)):
         raise FileExistsError(f"{there} exists: name another file with -o, or delete it.")
-    names = [name for name,
-             row in zoo.METHODS.items() if row.learns] if method is None else [method] if method == classifiers.STAND_IN else [zoo.get(method).name]
+    if method is None:
+        names = [name for name, row in zoo.METHODS.items() if row.learns]
+    else:
+        names = [method if method == classifiers.STAND_IN else zoo.get(method).name]
     known = dict.fromkeys(one[0] for name in names if name != classifiers.STAND_IN for one in candidates(zoo.get(name)))
     if config not in (None, *known):
         raise ValueError(f"There is no config {config!r}: choose one of {', '.join(known)}.")

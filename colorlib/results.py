@@ -375,7 +375,7 @@ def _rank(row, best):
 
 def _commit():
     def git(*arguments):
-        command = ["git", "-C", str(repository()), *arguments]
+        command = ["git", "--no-optional-locks", "-C", str(repository()), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     try:
         if not (repository() / ".git").exists():

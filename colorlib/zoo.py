@@ -287,8 +287,7 @@ def enough_memory(picture):
         if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or LACKING.search(str(error))):
             raise
         raise MemoryError(f"There is not enough memory to colour {name}: choose a smaller working_size (on the command line --working-size), make the picture "
-                          "smaller, "
-                          "or close other programs.") from error
+                          "smaller, or close other programs.") from error
 
 
 def name_of(picture, size=None):

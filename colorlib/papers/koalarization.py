@@ -132,8 +132,7 @@ class InceptionEmbedding(nn.Module):
             file = huggingface_hub.try_to_load_from_cache(timm.get_pretrained_cfg("inception_resnet_v2").hf_hub_id, "model.safetensors")
             if not isinstance(file, str):
                 raise ConnectionError("The Inception-ResNet-v2 weights are not in timm's cache, and the network is off: name a copy of timm's "
-                                      "inception_resnet_v2 with "
-                                      "COLORLIB_INCEPTION, or use extractor='grey_classifier', which needs no download.")
+                                      "inception_resnet_v2 with COLORLIB_INCEPTION, or use extractor='grey_classifier', which needs no download.")
         try:
             with convert.weights_only():
                 self.network = timm.create_model("inception_resnet_v2", pretrained=pretrained, pretrained_cfg_overlay={"file": file} if file else None)

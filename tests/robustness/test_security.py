@@ -415,6 +415,7 @@ def test_what_cannot_be_converted_is_refused_in_one_sentence(name, tmp_path, cap
     tally(inputs=1, sentences=1)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_checkpoints_that_were_altered_or_are_programs(tmp_path, monkeypatch, tally):
     path = save(tmp_path / "old.pth", small("unet").state_dict())
     whole, bias = path.read_bytes(), small("unet").state_dict()["to_ab.bias"].numpy().tobytes()
