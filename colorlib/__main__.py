@@ -268,6 +268,7 @@ def main(arguments=None):
     if str(parent or "").isdecimal():
         threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     helps = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK"))      # a further process of a training
+    warnings.filterwarnings("ignore", "Initializing zero-element")      # torch's, of widths of 0, which an error follows
     warnings.showwarning = (lambda *_: None) if helps else lambda message, *_: say(message)
     try:
         return {"colorize": run_colorize, "export": run_export, "convert": run_convert, "train": run_train, "evaluate": run_evaluate, "score": run_score, "certify": run_certify,

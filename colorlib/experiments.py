@@ -1,5 +1,8 @@
 """Train and evaluate: the functions behind the command line, the same the notebooks call."""
+import contextlib
 import os
+import signal
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +31,7 @@ SCENES = 2000                                               # how many "scenes" 
 MOST_SCENES = 10_000_000                                    # beyond them begin those of the test
 STREAM = "stream:"                                          # in front of shards that are read again and again instead of being packed, see `data.Streamed`
 TUNING = 0.05                                               # share of the training split that recipes are compared on, see `tuning.py`
+MOST = {"image_size": 4096, "blocks": 1000, "halvings": 1000}      # settings whose larger values are slips of the finger, which would fill the memory
 ZOOM = 1.25                                                 # photos are stored this much larger than the crops trained on
 
 
@@ -102,9 +106,12 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
     moved = data.parse_misregistration(misregister) if misregister is not None else None
     blocks = memory.blocks_of(method, compile) if checkpoint_activations else ()
     asked = {"steps": steps, "batch_size": batch_size, "seed": seed}
-    changes = (changes or {}) | {key: value for key, value in asked.items() if value is not None}
-    config = replace(method.presets[size], **changes)
+    changes = changes or {}
+    config = replace(method.presets[size], **changes | {key: value for key, value in asked.items() if value is not None})
     train.check_counts(steps=config.steps, batch_size=config.batch_size, devices=None if devices == "auto" else devices, nodes=nodes)
+    for field, most in MOST.items():
+        if (value := vars(config).get(field, 0)) > most:
+            raise ValueError(f"{field} is {value:,}: give at most {most:,}.")
     spec = spec or default_data(method, size)
     run = Path(run or f"runs/{name}-{size}")
     path = Path(save or run / f"{name}-{size}.safetensors")
@@ -112,9 +119,30 @@ def train_method(name, size=None, spec=None, run=None, steps=None, batch_size=No
         raise ValueError(f"{path} is a folder: name a .safetensors file for the weights.")
     fabric = train.make_fabric(device, devices, precision, nodes=nodes)
     data.check_feed(config.batch_size, config.seed, workers, fabric.world_size)
-    with interruptions.hold(run, fabric), interruptions.in_sentences(config.batch_size, fabric):
-        files.make_folder(path.parent)
-        return _train(method, size, config, spec, split, moved, misregister, blocks, run, path, fabric, compile, workers, progress)
+    try:
+        with interruptions.hold(run, fabric), blamed_on(changes, name), interruptions.in_sentences(config.batch_size, fabric):
+            files.make_folder(path.parent)
+            return _train(method, size, config, spec, split, moved, misregister, blocks, run, path, fabric, compile, workers, progress)
+    except KeyboardInterrupt as error:
+        if isinstance(error, interruptions.Stopped):
+            raise
+        raise interruptions.Stopped(None, run, getattr(error, "number", signal.SIGINT)) from None
+
+
+@contextlib.contextmanager
+def blamed_on(changes, name):
+    """What torch and Python say of a Config that makes no network becomes ValueError with a sentence that names the settings given; without any nothing
+    changes."""
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, AssertionError, ValueError) as error:
+        place = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+        is_sentence = isinstance(error, (ValueError, FloatingPointError)) and place.is_relative_to(Path(__file__).parent)
+        if not changes or is_sentence or "CUDA" in str(error):
+            raise
+        given = ", ".join(f"{field}={value!r}"[:80] for field, value in changes.items())
+        why = " ".join(str(error).split())[:200] or "no reason given"
+        raise ValueError(f"{name} cannot be trained with {given} ({type(error).__name__}: {why}): change what does not fit.") from error
 
 
 def _train(method, size, config, spec, split, moved, misregister, blocks, run, path, fabric, compile, workers, progress):
@@ -128,10 +156,7 @@ def _train(method, size, config, spec, split, moved, misregister, blocks, run, p
         raise ValueError(f"{name} learns from more than pictures alone, which cannot be streamed: leave out {STREAM}.")
     crop = None if is_scenes(spec) else config.image_size
     interruptions.launch(fabric)
-    try:
-        step = paper.make_step(config, fabric, dataset, run, progress, compile)
-    except (LookupError, TypeError, ZeroDivisionError) as error:      # of a Config that makes no network
-        raise ValueError(f"{name} cannot be built with these settings ({type(error).__name__}: {error}): change what --set gives.") from error
+    step = paper.make_step(config, fabric, dataset, run, progress, compile)
     memory.checkpoint_step(step, blocks)
     log = train.fit(step, dataset, steps=config.steps, batch_size=config.batch_size, fabric=fabric, seed=config.seed, crop=crop, run=run,
                     tag=" ".join(filter(None, (results.config_hash(config), misregister))), workers=workers, progress=progress)

@@ -21,12 +21,18 @@ GRACE_SECONDS = 20      # of several processes one that waits for another longer
 
 
 class Stopped(KeyboardInterrupt):
-    """A training was asked to stop and did, after update `done`. number: the signal that came; the exit status of a command is 128 more."""
+    """A training was asked to stop and did, after update `done`, or, where that is None, while its pictures and networks were made ready. number: the signal
+    that came; the exit status of a command is 128 more."""
 
     def __init__(self, done, run, number=signal.SIGINT):
         kept = "nothing is kept, as it had no run folder" if run is None else "the same command goes on from there"
-        super().__init__(f"stopped at update {done:,}; {kept}.")
+        what = "between two trainings or before the first; the same command goes on" if done is None else f"at update {done:,}; {kept}"
+        super().__init__(f"stopped {what}.")
         self.number = number
+
+    def _render_traceback_(self):
+        """What a notebook shows under its cell: the sentence, as it does not matter which line was reached."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class Requests:

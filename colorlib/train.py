@@ -188,6 +188,7 @@ def fit(step, dataset, *, steps, batch_size, fabric, seed=0, crop=None, flip=Tru
         def save():
             check_loss(totals.get("loss", 0.0))
             if run is not None:
+                data.check_unchanged(dataset)
                 checkpoints.save(run, step, done, steps, totals, log, clock.read(), tag, known, fabric)
         try:
             with contextlib.closing(feed), contextlib.closing(bar):

@@ -14,7 +14,7 @@ from colorlib.data.captioned import WithCaptions, colored, join, open_captioned
 from colorlib.data.clip_sets import SceneClips, open_clips
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips
 from colorlib.data.downloads import download
-from colorlib.data.feeding import augment, batches, check_feed, collate, cut_at_once, cut_in_turn, describe_feed
+from colorlib.data.feeding import augment, batches, check_feed, check_unchanged, collate, cut_at_once, cut_in_turn, describe_feed
 from colorlib.data.infrared import build_vcip_like, open_pairs, shared_photos, split_sets
 from colorlib.data.misregistration import Misregistered, parse_misregistration
 from colorlib.data.packing import Packed, Report, cache_folder, pack

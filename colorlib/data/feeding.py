@@ -128,6 +128,14 @@ def fingerprint(dataset):
     return found.hexdigest()[:16]
 
 
+def check_unchanged(dataset):
+    """Raises ValueError when a pack that a map-style data set is made of was written into since it was opened."""
+    while dataset is not None:
+        if isinstance(dataset, Packed):
+            dataset.check()
+        dataset = getattr(dataset, "dataset", getattr(dataset, "packed", None))
+
+
 class StepSampler:
     """(update, its samples' places) for updates first, first + 1, ...: epoch e is a permutation, cut into batches end to end."""
 

@@ -57,10 +57,20 @@ class Packed(torch.utils.data.Dataset):
 
     def __init__(self, rgb, ids, labels=None, extra=None, report=None, classes=None, digest=None):
         self.rgb, self.ids, self.labels, self.extra = rgb, ids, labels, extra or {}
-        self.report, self.classes, self.digest = report, classes, digest
+        self.report, self.classes, self.digest, self.marks = report, classes, digest, {}
 
     def __len__(self):
         return len(self.rgb)
+
+    def check(self):
+        """Raises ValueError when somebody wrote into a memory map since it was opened. One that was deleted or replaced stays what it was."""
+        arrays = {"rgb": self.rgb, "label": self.labels} | self.extra
+        for key, (path, known, sha256) in self.marks.items():
+            found = _mark(path)
+            if found is None or found[0] != known[0] or found == known:
+                continue
+            if found[1] != known[1] or _hash_rows(arrays[key]) != sha256:
+                raise ValueError(f"{path} was changed while it was trained on: the same command makes it again and goes on from the last checkpoint.")
 
     def __getitem__(self, i):
         sample = {"rgb": torch.from_numpy(self.rgb[i].copy()).permute(2, 0, 1), "id": self.ids[i]}
@@ -158,7 +168,7 @@ def pack(source, folder=None, threads=None):
     source: `Pictures`, `Shards`, pairs, scenes, ... made with a `size`. folder: where to keep the pack (default:
     `cache_folder()`). threads: decoding threads (default: one a core, at most 8). A pack of the same files and settings
     is opened instead of made; a damaged one is made again. Raises ValueError when nothing usable is left, with the
-    report's first lines.
+    report's first lines, and for files that change meanwhile.
     """
     if getattr(source, "size", None) is None or not hasattr(source, "stream"):
         raise ValueError(f"{type(source).__name__} cannot be packed: pass a source such as Pictures(folder, size=128), "
@@ -172,7 +182,9 @@ def pack(source, folder=None, threads=None):
                 return packed
             with files.scratch_folder(target) as partial:
                 _write_pack(source, partial, stamp, threads)
-                shutil.rmtree(target, ignore_errors=True)
+                if source.stamp() != stamp:               # or the pack would lack pictures, and be taken for whole once they are back
+                    raise ValueError(f"{_place(source)} was changed while its pictures were read: put back what is missing, then give the same command again.")
+                files.discard(target)
                 os.rename(partial, target)
                 files.sync(target.parent)
     except OSError as error:
@@ -209,13 +221,16 @@ def _write_pack(source, folder, stamp, threads):
         for array in arrays.values():
             array.file.close()
     if not report.kept:
-        where = source.settings.get("folder", source.settings["kind"])
-        raise ValueError(f"Nothing usable is left of {where}: {report.in_one_line()}.")
+        raise ValueError(f"Nothing usable is left of {_place(source)}: {report.in_one_line()}.")
     index = {"stamp": stamp, "arrays": list(arrays), "lists": lists, "classes": source.classes,
              "report": asdict(report), "files": {key: array.describe() for key, array in arrays.items()}}
     (folder / "index.json").write_text(json.dumps(index | {"check": _hash_index(index)}))
     files.sync(folder / "index.json")
     files.sync(folder)
+
+
+def _place(source):
+    return source.settings.get("folder", source.settings["kind"])
 
 
 def _hash_index(index):
@@ -233,21 +248,38 @@ def _open_pack(folder, stamp):
         if not all(_is_whole(array, index["files"][key]) for key, array in arrays.items() if "files" in index):
             return None
         digest = _hash_index([index["lists"], {key: one["sha256"] for key, one in index["files"].items()}]) if "files" in index else None
+        marks = {key: (str(array.filename), _mark(array.filename), index["files"][key]["sha256"]) for key, array in arrays.items() if "files" in index}
         ids = index["lists"].pop("id")
         rgb, labels = arrays.pop("rgb"), arrays.pop("label", None)
         if not len(rgb) == len(ids) == index["report"]["kept"]:
             return None
-        return Packed(rgb, ids, labels, arrays | index["lists"], Report(**index["report"]), index["classes"], digest)
+        found = Packed(rgb, ids, labels, arrays | index["lists"], Report(**index["report"]), index["classes"], digest)
+        found.marks = marks
+        return found
     except Exception:      # NumPy and JSON raise many kinds for a damaged file
         return None
 
 
 def _is_whole(array, known):
-    """Whether a memory map is the one written, see `GrowingArray.describe`; its bytes are hashed only if the file was touched since."""
+    """Whether a memory map is the one written, see `GrowingArray.describe`; its bytes are hashed only if the file was touched or copied since."""
     found = os.stat(array.filename)
     if [str(array.dtype), list(array.shape)] != [known["dtype"], known["shape"]] or found.st_size != known["bytes"]:
         return False
-    return found.st_mtime_ns == known["changed"] or _hash_rows(array) == known["sha256"]
+    return _times(found) == known["changed"] or _hash_rows(array) == known["sha256"]
+
+
+def _mark(path):
+    """(which file, its size, when it was changed) of a name; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino), found.st_size, _times(found)
+
+
+def _times(found):
+    """When a file was changed: what it says, which can be set at will, and what the system notes, which cannot (on Windows that is when it was made)."""
+    return [found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _hash_rows(array):
@@ -292,7 +324,7 @@ class GrowingArray:
         """What tells, once it is finished, whether somebody has changed the file since."""
         found = os.stat(self.file.name)
         return {"sha256": self.hash.hexdigest(), "dtype": str(self.dtype), "shape": [self.rows, *self.shape],
-                "bytes": found.st_size, "changed": found.st_mtime_ns}
+                "bytes": found.st_size, "changed": _times(found)}
 
     def finish(self):
         """Write the number of rows into the header, and all to the disk."""

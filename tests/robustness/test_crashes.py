@@ -17,6 +17,7 @@ import torch
 
 from colorlib import __main__ as cli
 from colorlib import checkpoints, data, files, train, zoo
+from colorlib.papers import photonet
 from tests.data_samples import fill
 from tests.robustness import crash_runs, tiny_runs
 from tests.robustness.crash_runs import assert_equal, outcome
@@ -228,6 +229,34 @@ def test_an_interrupt_where_no_handler_can_be_set(where, fabric, tally, tmp_path
     tally(sentences=1, resumed_equal=1)
 
 
+def test_an_interrupted_cell_shows_one_sentence(capsys, tally, tmp_path, monkeypatch):
+    """In a notebook, in an update and before the first; the cell then goes on."""
+    from IPython.core.interactiveshell import InteractiveShell
+    shell, make_step, calls = InteractiveShell(), photonet.make_step, []
+    monkeypatch.setenv("COLORLIB_CACHE", str(tmp_path / "cache"))
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        step = make_step(*args)
+        if len(calls) == 2:
+            monkeypatch.setattr(type(step), "__call__", lambda *_: os.kill(os.getpid(), signal.SIGINT) or update(*_))
+        return step
+    update = photonet.Step.__call__
+    monkeypatch.setattr(photonet, "make_step", interrupted)
+    cell = f"""from colorlib import experiments
+experiments.train_method("photonet", "smoke", "scenes:4", run={str(tmp_path / "run")!r}, steps=2, batch_size=2, device="cpu", progress=False,
+                         changes={{"image_size": 32}})"""
+    for sentence in ("stopped between two trainings or before the first; the same command goes on.",
+                     "stopped at update 1; the same command goes on from there."):
+        assert isinstance(shell.run_cell(cell).error_in_exec, KeyboardInterrupt)
+        assert capsys.readouterr().out.strip() == f"Stopped: {sentence}"
+    monkeypatch.setattr(photonet.Step, "__call__", update)
+    assert shell.run_cell(cell).result.exists()
+    tally(sentences=2)
+
+
 # ---------------------------------------------------------------- several processes
 
 def test_a_process_that_dies_ends_the_others(zygote, tally, tmp_path):
@@ -424,6 +453,70 @@ def test_a_damaged_pack_is_made_again(name, damage, tally, tmp_path):
     tally(inputs=1)
 
 
+@pytest.mark.parametrize("name", ["rgb.npy", "index.json"])
+def test_a_pack_altered_with_its_time_kept(name, tally, tmp_path):
+    fill(tmp_path / "photos", *(f"{i}.png" for i in range(9)))
+    source = data.Pictures(tmp_path / "photos", size=32)
+    expected = data.pack(source, tmp_path / "cache").rgb.copy()
+    file = next((tmp_path / "cache").rglob(name))
+    found = file.stat()
+    file.write_bytes(flip(file.read_bytes(), random.Random(3)))
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert (data.pack(source, tmp_path / "cache").rgb == expected).all()
+    tally(inputs=1)
+
+
+@pytest.mark.parametrize("change", ["bytes", "length", "time alone", "another file"])
+def test_a_pack_altered_while_it_is_trained_on(change, fabric, tally, tmp_path):
+    """No checkpoint is made of other pictures; a map whose name was given to another file stays what it was."""
+    fill(tmp_path / "photos", *(f"{i}.png" for i in range(9)))
+    open_pack = lambda: data.pack(data.Pictures(tmp_path / "photos", size=32), tmp_path / "cache")
+    expected = train.fit(crash_runs.TinyStep(fabric), open_pack(), steps=30, fabric=fabric, **crash_runs.FEED)
+    file = next((tmp_path / "cache").rglob("rgb.npy"))
+    content, before = file.read_bytes(), file.stat()
+
+    class Meanwhile(crash_runs.TinyStep):
+        calls = 0
+
+        def __call__(self, batch):
+            self.calls += 1
+            if self.calls == 10:
+                if change == "another file":
+                    file.unlink()
+                file.write_bytes({"bytes": content[:-5000] + bytes(5000), "time alone": content}.get(change, content + b" "))
+                os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+            return super().__call__(batch)
+    start = lambda kind: train.fit(kind(fabric), open_pack(), steps=30, fabric=fabric, run=tmp_path / "run", **crash_runs.FEED)
+    if change in ("bytes", "length"):
+        with pytest.raises(ValueError, match="rgb.npy was changed while it was trained on: the same command makes it again and goes on from the last"):
+            start(Meanwhile)
+        assert checkpoints.read(tmp_path / "run" / "last.ckpt")["done"] == 7
+        tally(sentences=1)
+    assert start(crash_runs.TinyStep if change in ("bytes", "length") else Meanwhile) == expected
+    tally(inputs=1, resumed_equal=1)
+
+
+@pytest.mark.parametrize("change", [lambda file: file.unlink(), lambda file: file.write_bytes(file.with_name("5.png").read_bytes() + b" ")])
+def test_photos_that_change_while_they_are_packed(change, tally, tmp_path):
+    """No pack is kept, which would be taken for whole when they are back."""
+    fill(tmp_path / "photos", *(f"{i}.png" for i in range(9)))
+
+    class Meanwhile(data.Pictures):
+        def read(self, i):
+            if i == 0:
+                change(tmp_path / "photos" / "8.png")
+            return super().read(i)
+    file = tmp_path / "photos" / "8.png"
+    content, found = file.read_bytes(), file.stat()
+    with pytest.raises(ValueError, match="photos was changed while its pictures were read: put back what is missing"):
+        data.pack(Meanwhile(tmp_path / "photos", size=32), tmp_path / "cache", threads=1)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] in ([], [".lock"])
+    file.write_bytes(content)
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert len(data.pack(data.Pictures(tmp_path / "photos", size=32), tmp_path / "cache")) == 9
+    tally(inputs=1, sentences=1)
+
+
 # ---------------------------------------------------------------- numbers and memory
 
 def test_no_step_goes_round_the_checks():
@@ -596,7 +689,9 @@ def test_shards_that_change_while_they_are_streamed(damage, workers, fabric, tal
     ("--devices 3 --batch-size 4", "cannot be shared by 3 processes"), ("--run FILE", "is a file where a folder is needed"), ("--run FILE/run", "FILE"),
     ("--run /proc/nowhere/run", "/proc/nowhere"), ("--save FOLDER", "is a folder: name a .safetensors file"), ("--save FILE/w.safetensors", "FILE"),
     ("--data FOLDER", "holds no files"), ("--data nowhere", "nowhere"), ("--set image_size=0", "0"), ("--set batch_size=0", "batch_size is 0"),
-    ("--device tpu", "tpu")])
+    ("--device tpu", "tpu"), ("--set image_size=100000", "image_size is 100,000: give at most"), ("--set blocks=100000", "blocks is 100,000: give at most"),
+    *((f"--set {changed}", f"photonet cannot be trained with {changed} (") for changed in ("channels=(-1,)", "channels=(0,)", "blocks=-1", "small=()",
+                                                                                          "sigma=1e+300", "learning_rate=-1.0"))])
 def test_words_that_make_no_training(words, sentence, capsys, tally, tmp_path, monkeypatch):
     """One sentence each, before anything is read or trained."""
     monkeypatch.setenv("COLORLIB_CACHE", str(tmp_path / "cache"))
@@ -604,7 +699,7 @@ def test_words_that_make_no_training(words, sentence, capsys, tally, tmp_path, m
     (tmp_path / "FILE").write_text("a file")
     (tmp_path / "FOLDER").mkdir()
     try:
-        status = cli.main(["train", "photonet", "--data", "scenes:4", "--device", "cpu", *words.split()])
+        status = cli.main(["train", "photonet", "--data", "scenes:8", "--device", "cpu", *words.split()])
     except SystemExit as error:      # of what no number can be
         status = error.code
     assert status in (1, 2)
