@@ -29,7 +29,7 @@ from colorlib.data.sources import Pictures, Source, is_gray, photo_folder, sampl
 from colorlib.data.streaming import Streamed
 
 __all__ = ["Captioned", "Clips", "Masked", "Misregistered", "NirPairs", "Packed", "Pictures", "PseudoInfrared", "Report", "Resident", "SceneClips",
-           "SceneSet", "Shards", "Source", "Streamed", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "check_feed", "choose",
+           "SceneSet", "Shards", "Source", "Streamed", "WithCaptions", "augment", "batches", "build_vcip_like", "cache_folder", "check_feed", "check_unchanged", "choose",
            "collate", "colored", "describe", "describe_feed", "download", "extract", "is_gray", "join", "join_groups", "open_captioned", "open_clips",
            "open_pairs", "open_pictures", "open_stream", "pack", "parse_misregistration", "photo_folder", "pseudo_nir", "resident", "sample_photos",
            "shared_photos", "split_ids", "split_sets", "torchvision_set", "write_shards"]

@@ -9,7 +9,6 @@ import json
 import mmap
 import os
 import re
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
