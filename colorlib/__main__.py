@@ -282,7 +282,7 @@ def main(arguments=None):
     except KeyboardInterrupt as error:
         if helps:      # not an error: the others must not be ended while they save
             return 0
-        print(f"colorlib: {str(error) or 'stopped.'}", file=sys.stderr)
+        say(str(error) or "stopped.")
         return 128 + getattr(error, "number", 2)
 
 

@@ -61,13 +61,7 @@ def _unzip(archive, fresh, most):
             if member.flag_bits & 1:
                 raise _Refused(f"{archive} is encrypted: unpack it yourself, with its password, and name the folder.")
         for member in members:
-            target = fresh / member.filename
-            if member.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with opened.open(member) as source, open(target, "xb") as file:
-                guard.copy(source, file)
+            guard.unpack(fresh / member.filename, None if member.is_dir() else opened.open(member))
 
 
 def _untar(archive, fresh, most):
@@ -77,14 +71,9 @@ def _untar(archive, fresh, most):
             guard.check(member.name, member.isdir(), not (member.isreg() or member.isdir()), member.size)
             if member.issparse():
                 guard.refuse(member.name, "is stored with holes: unpack the archive yourself and name the folder")
-            target = fresh / member.name
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with opened.extractfile(member) as source, open(target, "xb") as file:
-                if guard.copy(source, file) != member.size:
-                    raise tarfile.ReadError("it ends too early")
+            count = guard.unpack(fresh / member.name, None if member.isdir() else opened.extractfile(member))
+            if member.isreg() and count != member.size:
+                raise tarfile.ReadError("it ends too early")
         if not ends_well(opened):
             raise tarfile.ReadError("it ends too early")
         while opened.fileobj.read(CHUNK):                              # to the end, where a compressed file keeps its checksum
@@ -143,15 +132,20 @@ class _Guard:
         if self.told > self.most or len(self.seen) > MAX_MEMBERS or size < 0:
             self._too_large()
 
-    def copy(self, source, file):
-        """Copy a member as it really is, whatever size its header tells. Returns its bytes."""
+    def unpack(self, target, source):
+        """Make a folder, where source is None, or copy a file as it really is, whatever size its header tells. Returns its bytes."""
+        if source is None:
+            target.mkdir(parents=True, exist_ok=True)
+            return 0
+        target.parent.mkdir(parents=True, exist_ok=True)
         count = 0
-        while chunk := source.read(CHUNK):
-            count += len(chunk)
-            self.copied += len(chunk)
-            if self.copied > self.most:
-                self._too_large()
-            file.write(chunk)
+        with source, open(target, "xb") as file:
+            while chunk := source.read(CHUNK):
+                count += len(chunk)
+                self.copied += len(chunk)
+                if self.copied > self.most:
+                    self._too_large()
+                file.write(chunk)
         return count
 
     def _too_large(self):
