@@ -5,6 +5,8 @@ from collections import Counter
 
 import torch
 
+__all__ = ["words", "color_words", "basic", "with_article", "swap_color", "Vocabulary", "COLOR_WORDS", "ALIASES"]
+
 COLOR_WORDS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray")    # English's eleven basic terms (Berlin & Kay 1969)
 ALIASES = {         # other colour words -> the basic term they are nearest to (ours)
     "grey": "gray", "silver": "gray", "violet": "purple", "lavender": "purple", "indigo": "purple", "magenta": "pink", "fuchsia": "pink",
@@ -19,19 +21,31 @@ WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")      # letters of any script
 
 
 def words(caption):
-    """"A red bus, parked." -> ["a", "red", "bus", "parked"]: lower case, without punctuation and digits. Raises ValueError for what is no string."""
+    """"A red bus, parked." -> ["a", "red", "bus", "parked"]: lower case, without punctuation and digits. Raises ValueError for what is no string.
+
+    >>> words("A red bus, parked at 8!")
+    ['a', 'red', 'bus', 'parked', 'at']
+    """
     if not isinstance(caption, str):
         raise ValueError(f"A caption must be a string, not {type(caption).__name__}: pass words such as 'a red car'.")
     return [word.lower().replace("’", "'") for word in WORD.findall(unicodedata.normalize("NFC", caption))]
 
 
 def color_words(caption):
-    """The colour words of a caption as its `words` spell them, in order; aliases such as "teal" are among them."""
+    """The colour words of a caption as its `words` spell them, in order; aliases such as "teal" are among them.
+
+    >>> color_words("a teal bird on a gray branch")
+    ['teal', 'gray']
+    """
     return [word for word in words(caption) if word in COLOR_WORDS or word in ALIASES]
 
 
 def basic(word):
-    """The basic term of a colour word: basic("teal") is "green". Raises ValueError for another word."""
+    """The basic term of a colour word: basic("teal") is "green". Raises ValueError for another word.
+
+    >>> basic("teal"), basic("Crimson")
+    ('green', 'red')
+    """
     term = ALIASES.get(word.lower(), word.lower())
     if term not in COLOR_WORDS:
         raise ValueError(f"{word!r} is no colour word: choose one of {', '.join(COLOR_WORDS)}.")
@@ -39,7 +53,11 @@ def basic(word):
 
 
 def with_article(phrase):
-    """"orange car" -> "an orange car"."""
+    """"orange car" -> "an orange car".
+
+    >>> with_article("orange car"), with_article("red car")
+    ('an orange car', 'a red car')
+    """
     return ("an " if phrase[:1].lower() in "aeiou" else "a ") + phrase
 
 
@@ -47,6 +65,9 @@ def swap_color(caption, new, old=None):
     """A caption in which the first colour word (or the first `old`) is `new`, with a/an before it put right; the rest stays as it is written.
 
     Raises ValueError when there is no such word to replace, or `new` is no colour word.
+
+    >>> swap_color("A red bus beside a blue car", "orange"), swap_color("a red bus beside a blue car", "pink", old="blue")
+    ('An orange bus beside a blue car', 'a red bus beside a pink car')
     """
     basic(new)
     for found in WORD.finditer(caption):
@@ -65,6 +86,11 @@ class Vocabulary:
     """The words a network knows, numbered from 2; 0 pads short captions, 1 stands for every unknown word.
 
     words: in their order, lower case, none twice (ValueError).
+
+    >>> vocabulary = Vocabulary.build(["a red bus", "a blue bus by the sea"])
+    >>> tokens, lengths = vocabulary.encode(["a red bus", "a zeppelin"])
+    >>> len(vocabulary), tokens.shape, lengths.tolist(), vocabulary.unknown("a zeppelin")
+    (18, torch.Size([2, 3]), [3, 2], ['zeppelin'])
     """
 
     def __init__(self, words):

@@ -11,6 +11,9 @@ from torch import nn
 
 from colorlib import pretrained, weight_files
 
+__all__ = ["load_classifier", "Classifier", "Features", "FeaturePyramid", "top_k", "imagenet_labels", "STAND_IN",
+           "VARIABLE", "LAYERS", "IMAGENETTE_CLASSES"]
+
 STAND_IN = "squeezenet1_1_caffe"      # SqueezeNet 1.1 as its authors released it for Caffe (Iandola et al. 2016), in torchvision's layout
 VARIABLE = "COLORLIB_CLASSIFIER"      # names the file of the stand-in
 CAFFE_MEAN = (123, 117, 104)          # R, G, B on 0..255: what the stand-in was trained to see subtracted, without a division
@@ -32,7 +35,12 @@ IMAGENETTE_CLASSES = {
 
 
 class Classifier(nn.Module):
-    """A frozen network and how its pictures are prepared: rgb `(N, 3, H, W)`, uint8 or float in [0, 1] -> logits `(N, 1000)`."""
+    """A frozen network and how its pictures are prepared: rgb `(N, 3, H, W)`, uint8 or float in [0, 1] -> logits `(N, 1000)`.
+
+    >>> network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())                   # answers with the mean colour
+    >>> Classifier("mean colour", network, prepare=lambda rgb: rgb / 255)(torch.full((1, 3, 8, 8), 255.0))
+    tensor([[1., 1., 1.]])
+    """
 
     def __init__(self, name, network, prepare):
         super().__init__()
@@ -49,6 +57,11 @@ def load_classifier(name="squeezenet1_1", file=None):
     file: safetensors of the stand-in, torchvision's squeezenet1_1 keys, trained on BGR 0..255 minus (104, 117, 123); by default the file COLORLIB_CLASSIFIER
     names. Raises ValueError for another name or a file that holds something else, FileNotFoundError where the file is not there, and ConnectionError where
     torchvision's weights can neither be found nor downloaded.
+
+    >>> load_classifier("vgg20")
+    Traceback (most recent call last):
+        ...
+    ValueError: There is no classifier 'vgg20': choose one of torchvision's, such as 'vgg16', 'squeezenet1_1' or 'resnet50', or 'squeezenet1_1_caffe'.
     """
     import torchvision                 # late: it takes a second that colouring a photo does not need
     if name == STAND_IN:
@@ -94,6 +107,12 @@ class Features(nn.Module):
     normalise, VGG's alone: subtract ImageNet's mean and divide by its SD, as in VGG-16's training. SCGAN does not and hands over its own range, [0, 1] or
     [-1, 1], as it is. SqueezeNets always get what they were trained on. `label` says what it is, for a result's row. Errors as in `load_classifier`, and
     ValueError for a layer or a size that does not exist.
+
+    >>> import torchvision
+    >>> prepare = torchvision.models.SqueezeNet1_1_Weights.DEFAULT.transforms()
+    >>> features = Features(Classifier("squeezenet1_1", torchvision.models.squeezenet1_1(), prepare))    # from chance
+    >>> features.label, features(torch.rand(1, 3, 64, 64)).shape
+    ('squeezenet1_1 fire4', torch.Size([1, 256, 7, 7]))
     """
 
     def __init__(self, name="vgg16", file=None, *, layer=None, normalise=False):
@@ -129,7 +148,11 @@ class FeaturePyramid(nn.Module):
     name: "vgg19", `STAND_IN` with a file (see `Features`, divided by 57 alike), or "random": VGG-19's first nine convolutions, an eighth as wide, with weights
     from chance that are always the same, which needs no file; Gram matrices of such features still tell textures apart (He et al. 2016, arXiv 1606.04801). layers:
     of `LAYERS[name]`. normalise: VGG-19 gets ImageNet's mean and SD subtracted and divided out. `label` says what it is, for a result's row. Raises what `Features`
-    raises. Pictures must have 16 px a side, for relu5 of VGG-19 at least.
+    raises, and ValueError for a layer that is not there. Pictures must have 16 px a side, for relu5 of VGG-19 at least.
+
+    >>> pyramid = FeaturePyramid("random", ("relu1_1", "relu3_4"))
+    >>> {layer: maps.shape for layer, maps in pyramid(torch.rand(1, 3, 64, 64)).items()}
+    {'relu1_1': torch.Size([1, 8, 64, 64]), 'relu3_4': torch.Size([1, 32, 16, 16])}
     """
 
     def __init__(self, name, layers, file=None, *, normalise=False):
@@ -177,6 +200,9 @@ def imagenet_labels(labels, classes=tuple(IMAGENETTE_CLASSES)):
     """Labels of a data set of Imagenette folders -> ImageNet's class numbers, int64 `(N,)`.
 
     classes: its sorted folder names, `dataset.classes`, when some of the ten are missing. Raises ValueError for a folder or a label it does not know.
+
+    >>> imagenet_labels([0, 9])                                  # tench, parachute
+    tensor([  0, 701])
     """
     if unknown := [name for name in classes if name not in IMAGENETTE_CLASSES]:
         raise ValueError(f"{unknown[0]!r} is no Imagenette folder: give class numbers of ImageNet yourself.")
@@ -191,9 +217,15 @@ def top_k(classifier, rgb, labels, k=(1, 5)):
 
     rgb: pictures as in `metrics`, of any size. labels: `(N,)` ImageNet class numbers, see `imagenet_labels`. The means are the accuracies of CIC and SCGAN;
     print those of the true colour pictures beside them. Raises ValueError where pictures and labels do not pair up.
+
+    >>> network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+    >>> network[2].weight.data, network[2].bias.data = torch.eye(3), torch.zeros(3)      # three classes: red, green, blue
+    >>> bluish_red = torch.tensor([0.8, 0.2, 0.5]).view(3, 1, 1)
+    >>> top_k(Classifier("mean colour", network, nn.Identity()), [bluish_red], [2], k=(1, 2))
+    {'top1': tensor([0.], dtype=torch.float64), 'top2': tensor([1.], dtype=torch.float64)}
     """
     device = next(classifier.network.parameters()).device
-    from colorlib.learned_metrics import picture_batches      # late: the metrics take a second that colouring a photo does not need
+    from colorlib.metrics.learned_metrics import picture_batches      # late: the metrics take a second that colouring a photo does not need
     logits = torch.cat([classifier(batch.float().to(device)).cpu() for batch in picture_batches(rgb, "rgb", BATCH)])       # (N, classes)
     labels = torch.as_tensor(labels, dtype=torch.long).cpu().reshape(-1)
     ks = (k,) if isinstance(k, int) else tuple(k)

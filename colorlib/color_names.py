@@ -15,6 +15,9 @@ import numpy as np
 from colorlib.captions import COLOR_WORDS
 from colorlib.lab import rgb_to_lab
 
+__all__ = ["name_color", "name_colors", "name_region", "prototypes", "to_lch", "from_lch", "Region", "REGIONS",
+           "PROTOTYPES"]
+
 BLACK, WHITE = 24, 88                     # lightness: a neutral pixel below is black, above is white (ours)
 # the largest chroma that looks neutral, by lightness (ours): dark pixels carry chroma nobody sees, and paper may be a little warm
 NEUTRAL = {0: 40, 10: 20, 20: 9, 30: 12, 50: 14, 70: 12, 85: 9, 94: 12, 98: 12, 100: 15}
@@ -23,7 +26,11 @@ FIRST_HUE = 20                            # degrees, between pink and red
 
 
 class Region(NamedTuple):
-    """The colours with hue, L and C inside these half-open ranges. Hues in degrees, counted from `FIRST_HUE` to `FIRST_HUE` + 360."""
+    """The colours with hue, L and C inside these half-open ranges. Hues in degrees, counted from `FIRST_HUE` to `FIRST_HUE` + 360.
+
+    >>> REGIONS[0].word, REGIONS[0].hue, Region("pink", (20, 25)).L
+    ('purple', (309, 328), (0, 101))
+    """
     word: str
     hue: tuple
     L: tuple = ANY_L
@@ -91,6 +98,9 @@ def name_colors(lab):
     """CIELAB `(..., 3)` (L in [0, 100], a and b in CIE units) -> indices into `COLOR_WORDS`, `(...)` int64.
 
     Raises ValueError for another shape and for values that are no numbers.
+
+    >>> [COLOR_WORDS[i] for i in name_colors([[53, 80, 67], [97, -2, 3]])]
+    ['red', 'white']
     """
     lab = np.asarray(lab, np.float32)
     if lab.ndim < 1 or lab.shape[-1] != 3 or not np.isfinite(lab).all():
@@ -113,17 +123,29 @@ def name_colors(lab):
 
 
 def to_lch(lab):
-    """CIELAB `(..., 3)` -> lightness, chroma and hue in degrees in [0, 360), each `(...)`."""
+    """CIELAB `(..., 3)` -> lightness, chroma and hue in degrees in [0, 360), each `(...)`.
+
+    >>> [float(value.round()) for value in to_lch(np.float64([50, 0, 30]))]              # yellow lies at 90 degrees
+    [50.0, 30.0, 90.0]
+    """
     return lab[..., 0], np.hypot(lab[..., 1], lab[..., 2]), np.degrees(np.arctan2(lab[..., 2], lab[..., 1])) % 360
 
 
 def from_lch(L, C, hue):
-    """Lightness, chroma and hue in degrees, each `(...)` -> CIELAB `(..., 3)`."""
+    """Lightness, chroma and hue in degrees, each `(...)` -> CIELAB `(..., 3)`.
+
+    >>> from_lch(50, 30, 90).round()
+    array([50.,  0., 30.])
+    """
     return np.stack(np.broadcast_arrays(L, C * np.cos(np.radians(hue)), C * np.sin(np.radians(hue))), -1)
 
 
 def name_color(rgb=None, lab=None):
-    """The word of one colour, given as rgb (three numbers: integers 0..255 or floats in [0, 1]) or as lab. Raises ValueError for anything else."""
+    """The word of one colour, given as rgb (three numbers: integers 0..255 or floats in [0, 1]) or as lab. Raises ValueError for anything else.
+
+    >>> name_color(rgb=(255, 140, 0)), name_color(rgb=(90, 50, 0)), name_color(lab=(20, 0, 0))           # brown is dark orange
+    ('orange', 'brown', 'black')
+    """
     if (rgb is None) == (lab is None):
         raise ValueError("Give one colour, either rgb or lab.")
     color = np.asarray(lab if rgb is None else rgb)
@@ -138,7 +160,11 @@ def name_color(rgb=None, lab=None):
 
 
 def prototypes():
-    """{word: (L, a, b)}, a good example of each of `COLOR_WORDS`, for drawing and for judges."""
+    """{word: (L, a, b)}, a good example of each of `COLOR_WORDS`, for drawing and for judges.
+
+    >>> tuple(round(value) for value in prototypes()["red"])
+    (50, 69, 50)
+    """
     return {word: tuple(float(value) for value in from_lch(*map(float, PROTOTYPES[word]))) for word in COLOR_WORDS}
 
 
@@ -157,6 +183,11 @@ def name_region(rgb, mask):
        things are seldom lit to L = 88 all over; else gray.
 
     Raises ValueError for other arrays and for a mask without a positive weight.
+
+    >>> bus = np.zeros((8, 8, 3), np.uint8) + np.uint8([200, 30, 20])
+    >>> bus[4:] //= 3                                            # its lower half lies in the shade
+    >>> name_region(bus, np.ones((8, 8), bool))
+    ('red', 1.0)
     """
     rgb, weight = np.asarray(rgb), np.asarray(mask, np.float32)
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or weight.shape != rgb.shape[:2]:

@@ -23,6 +23,8 @@ import torch
 from colorlib import weight_files
 from colorlib.files import write_atomic
 
+__all__ = ["convert", "read_checkpoint", "state_dicts", "PUBLISHED"]
+
 DEPTH = 4                                   # of entries in entries that are searched for weights
 PREFIXES = ("module.", "_orig_mod.", "_forward_module.")      # of DataParallel, torch.compile, Fabric
 # Configs of authors' files, by their names in the paper's module
@@ -34,7 +36,8 @@ COUNTER = "num_batches_tracked"             # of batch norm; files older than Py
 # Classes that many old files hold beside weights, and that do nothing: settings, paths, numbers of NumPy. torch fills no defaultdict, so it becomes a dict
 PLAIN = [argparse.Namespace, dict, list, set, int, float, (lambda *_: collections.OrderedDict(), "collections.defaultdict"),
          *[(pathlib.PurePosixPath, name) for name in ("pathlib.PosixPath", "pathlib._local.PosixPath")], np.dtype,
-         *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdgSU"}, *[(np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]]
+         *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdgSU"},
+         *[(np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]]
 STATE_DICT = "save the state dict alone (torch.save(model.state_dict(), ...)) where you trust the file, and convert that"
 _alone = threading.RLock()
 
@@ -58,8 +61,15 @@ def weights_only():
 
 
 def read_checkpoint(path):
-    """What a checkpoint file holds: tensors, numbers and strings in dicts and lists, on the CPU. Code in it is not run. Raises FileNotFoundError, OSError, and
-    ValueError that names the class a file wanted to have made, or says that it is no checkpoint."""
+    """What a checkpoint file holds: tensors, numbers and strings in dicts and lists, on the CPU. Code in it is not run. Raises
+    FileNotFoundError, OSError, and ValueError that names the class a file wanted to have made, or says that it is no
+    checkpoint.
+
+    >>> torch.save({"weight": torch.ones(2), "hook": os.system}, "mine.pth")
+    >>> read_checkpoint("mine.pth")
+    Traceback (most recent call last):
+    ValueError: mine.pth wants to run ...system, which weights do not need: nothing of it was run; ...
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} {'is no file' if Path(path).exists() else 'does not exist'}: check the path.")
     try:
@@ -89,7 +99,11 @@ def check_sums(path):
 
 
 def state_dicts(found, name="", depth=DEPTH):
-    """{where: {name: tensor}} of every entry of a checkpoint that holds tensors, "" for the whole of it."""
+    """{where: {name: tensor}} of every entry of a checkpoint that holds tensors, "" for the whole of it.
+
+    >>> state_dicts({"epoch": 3, "netG": {"module.weight": torch.ones(2)}})      # saved from DataParallel
+    {'netG': {'weight': tensor([1., 1.])}}
+    """
     if not isinstance(found, dict) or depth < 0:
         return {}
     tensors = {key: value.detach() for key, value in found.items() if isinstance(key, str) and torch.is_tensor(value)}
@@ -131,7 +145,7 @@ def shapes_of(name, config):
     return {key: tuple(value.shape) for key, value in weight_files.outline(zoo.get(name).papers, config).state_dict().items()}
 
 
-def misfit(config, row, state):
+def compare(config, row, state):
     """None where a state dict is one of the network that a Config describes, else how many tensors fit and a sentence about the first that does not."""
     wanted, shapes = shapes_of(row.name, config), {key: tuple(value.shape) for key, value in state.items()}
     fitting = sum(shapes.get(key) == shape for key, shape in wanted.items())
@@ -157,7 +171,7 @@ def identify(states, names, config=None):
                     renamed = rename(state)
                 except (ValueError, KeyError, IndexError, RuntimeError):      # not the authors' names
                     continue
-                reason = misfit(one, row, renamed)
+                reason = compare(one, row, renamed)
                 if reason is None:
                     found.append((entry, row, name, one, renamed))
                 elif reason[0] > nearest[0]:
@@ -168,11 +182,17 @@ def identify(states, names, config=None):
 def convert(source, method=None, target=None, entry=None, config=None, overwrite=False):
     """Write the weights in a checkpoint as safetensors, with the JSON file that `colorize --weights` needs; returns the path.
 
-    source: a file by `torch.save`, old or new: a state dict of the authors of PUBLISHED or of a method's network here, at the size of a preset, alone or in
-    entries such as "state_dict" or "netG", or a part of a larger module. method: whose weights they are, where several methods share a network; "squeezenet1_1_caffe": the classifier
-    COLORLIB_CLASSIFIER names. target: a .safetensors file, beside the source by default. entry: which of several entries. config: a size or a name of
-    PUBLISHED, where several fit. Raises FileNotFoundError; FileExistsError unless overwrite; ValueError for a file that needs code, or fits no method, or
-    several.
+    source: a file by `torch.save`, old or new: a state dict of the authors of PUBLISHED or of a method's network here, at
+    the size of a preset, alone or in entries such as "state_dict" or "netG", or a part of a larger module. method: whose
+    weights they are, where several methods share a network; "squeezenet1_1_caffe": the classifier COLORLIB_CLASSIFIER
+    names. target: a .safetensors file, beside the source by default. entry: which of several entries. config: a size or a
+    name of PUBLISHED, where several fit. Raises FileNotFoundError; FileExistsError unless overwrite; ValueError for a file
+    that needs code, or fits no method, or several.
+
+    >>> from colorlib.papers import cic
+    >>> torch.save({"epoch": 3, "state_dict": cic.build(cic.PRESETS["smoke"]).state_dict()}, "mine.pth")
+    >>> convert("mine.pth", method="cic", config="smoke").name
+    'mine.safetensors'
     """
     from colorlib import classifiers, zoo
     source = Path(source)
@@ -243,5 +263,6 @@ def is_plain(value):
 
 
 def sha256(path):
+    """The sha256 of a file, 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

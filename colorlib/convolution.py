@@ -1,20 +1,27 @@
 """Convolutions, and the norm that goes with them, that train faster; their numbers are those of `torch.nn`'s but for rounding.
 
-On a CPU torch takes the layout of its input for all of a convolution's gradients. In float32 channels_last is best for the output and for the gradient of the
-input, but the gradient of the weight then takes up to four times as long (measured with oneDNN 3.10 on an AVX-512 core), so it is made from contiguous copies.
-A gradient of a gradient, as in a gradient penalty, torch makes by a convolution whose kernel is as large as the map; here it is a gradient like the others,
-since sum(conv(x, w) * g) is linear in x, in w and in g: its three derivatives are each other's.
+On a CPU torch takes the layout of its input for all of a convolution's gradients. In float32 channels_last is best for the output and for the
+gradient of the input, but the gradient of the weight then takes up to four times as long (measured with oneDNN 3.10 on an AVX-512 core), so it is
+made from contiguous copies. A gradient of a gradient, as in a gradient penalty, torch makes by a convolution whose kernel is as large as the map;
+here it is a gradient like the others, since sum(conv(x, w) * g) is linear in x, in w and in g: its three derivatives are each other's.
 """
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+__all__ = ["conv2d", "conv_transpose2d", "interleave", "Conv2d", "ConvTranspose2d", "InstanceNorm2d"]
+
 LAST = torch.channels_last
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, twice=False):
-    """`F.conv2d` of x `(N, I, H, W)` and weight `(O, I, k, l)`. On a CPU that trains the result is in channels_last. stride, padding, dilation: numbers, or a
-    number a side. twice: differentiated twice, so that a GPU takes this way, too."""
+    """`F.conv2d` of x `(N, I, H, W)` and weight `(O, I, k, l)`. On a CPU that trains the result is in channels_last. stride, padding, dilation:
+    numbers, or a number a side. twice: differentiated twice, so that a GPU takes this way, too.
+
+    >>> y = conv2d(torch.rand(1, 2, 5, 5), torch.rand(3, 2, 3, 3, requires_grad=True))
+    >>> y.shape, y.is_contiguous(memory_format=LAST)
+    (torch.Size([1, 3, 3, 3]), True)
+    """
     if not pays(x, weight, twice):
         return F.conv2d(x, weight, bias, stride, padding, dilation)
     x, weight, bias = lower(x.contiguous(memory_format=LAST) if x.device.type == "cpu" else x, weight, bias)
@@ -22,7 +29,11 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, twice=False):
 
 
 def conv_transpose2d(x, weight, bias=None, stride=1, padding=0):
-    """`F.conv_transpose2d` of x `(N, I, H, W)` and weight `(I, O, k, l)`, see `conv2d`."""
+    """`F.conv_transpose2d` of x `(N, I, H, W)` and weight `(I, O, k, l)`, see `conv2d`.
+
+    >>> conv_transpose2d(torch.rand(1, 2, 5, 5), torch.rand(2, 3, 4, 4, requires_grad=True), stride=2, padding=1).shape
+    torch.Size([1, 3, 10, 10])
+    """
     if not pays(x, weight):
         return F.conv_transpose2d(x, weight, bias, stride, padding)
     x, weight, bias = lower(x.contiguous(memory_format=LAST), weight, bias)
@@ -46,7 +57,8 @@ def lower(*tensors):
 
 
 def channels_first(x):
-    """`x.contiguous()` of `(N, C, H, W)`; from channels_last in squares of 60 x 60 numbers, for which torch has a way that it takes for matrices alone."""
+    """`x.contiguous()` of `(N, C, H, W)`; from channels_last in squares of 60 x 60 numbers, for which torch has a way that it takes for matrices
+    alone."""
     if x.is_contiguous() or not x.is_contiguous(memory_format=LAST):
         return x.contiguous()
     y = torch.empty(x.shape, dtype=x.dtype)
@@ -117,8 +129,53 @@ class WeightGradient(torch.autograd.Function):
                 Product.apply(x, weight, None, *ctx.where) if ctx.needs_input_grad[1] else None, None, None, None, None)
 
 
+def interleave(x):
+    """What four 2x2 convolutions make of a map, one for each place in a doubled pixel, `(N, 4 O, H + 1, W + 1)` -> `(N, O, 2 H, 2 W)`, put together:
+    `F.pixel_shuffle` without the outermost pixels.
+
+    >>> x = torch.arange(16.0).view(1, 4, 2, 2)      # of the 4 x 4 pixels the inner ones stay
+    >>> F.pixel_shuffle(x, 2)[0, 0].tolist()[1:3], interleave(x.requires_grad_())[0, 0].tolist()
+    ([[8.0, 12.0, 9.0, 13.0], [2.0, 6.0, 3.0, 7.0]], [[12.0, 9.0], [6.0, 3.0]])
+    """
+    if torch.is_grad_enabled() and x.requires_grad and x.device.type == "cpu" and not torch.compiler.is_compiling():
+        return Interleaved.apply(x)
+    return F.pixel_shuffle(x, 2)[..., 1:-1, 1:-1]
+
+
+class Interleaved(torch.autograd.Function):
+    """`interleave` in one pass instead of three; not twice differentiable."""
+
+    @staticmethod
+    def places(x, y):
+        """Pairs of views, of x `(N, 4 O, H + 1, W + 1)` and of y `(N, O, 2 H, 2 W)`, that hold the same numbers."""
+        height, width = y.shape[2] // 2, y.shape[3] // 2
+        return [(x[:, 3 - 2 * row - column::4, row:row + height, column:column + width], y[:, :, row::2, column::2]) for row in (0, 1) for column in (0, 1)]
+
+    @staticmethod
+    def forward(ctx, x):
+        number, channels, height, width = x.shape
+        y = torch.empty((number, channels // 4, 2 * height - 2, 2 * width - 2), dtype=x.dtype, memory_format=torch.channels_last)
+        for source, target in Interleaved.places(x, y):
+            target.copy_(source)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        number, channels, height, width = g.shape
+        x = torch.zeros((number, 4 * channels, height // 2 + 1, width // 2 + 1), dtype=g.dtype).contiguous(memory_format=torch.channels_last)
+        for target, source in Interleaved.places(x, g):
+            target.copy_(source)
+        return x
+
+
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` by `conv2d`; one group, zeros beyond the border. `twice`, see there, is an attribute to set."""
+    """`nn.Conv2d` by `conv2d`; one group, zeros beyond the border. `twice`, see there, is an attribute to set.
+
+    >>> x, layer = torch.rand(1, 2, 5, 5), Conv2d(2, 3, 3)
+    >>> torch.allclose(layer(x), F.conv2d(x, layer.weight, layer.bias), atol=1e-5)
+    True
+    """
     twice = False
 
     def _conv_forward(self, x, weight, bias):
@@ -126,15 +183,25 @@ class Conv2d(nn.Conv2d):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """`nn.ConvTranspose2d` by `conv_transpose2d`; one group, no output padding, no dilation."""
+    """`nn.ConvTranspose2d` by `conv_transpose2d`; one group, no output padding, no dilation.
+
+    >>> x, layer = torch.rand(1, 2, 5, 5), ConvTranspose2d(2, 3, 4, 2, 1)
+    >>> torch.allclose(layer(x), F.conv_transpose2d(x, layer.weight, layer.bias, 2, 1), atol=1e-5)
+    True
+    """
 
     def forward(self, x):
         return conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding)
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
-    """`nn.InstanceNorm2d` without parameters or averages that leaves channels_last as it is: torch's own copies there and back, and on a CPU that takes longer
-    than a batch norm of each picture."""
+    """`nn.InstanceNorm2d` without parameters or averages that leaves channels_last as it is: torch's own copies there and back, and on a CPU that
+    takes longer than a batch norm of each picture.
+
+    >>> y = InstanceNorm2d(4)(5 + torch.rand(2, 4, 8, 8))
+    >>> y.mean((2, 3)).abs().max().item() < 1e-4
+    True
+    """
 
     def forward(self, x):
         if not pays(x, x):

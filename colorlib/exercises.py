@@ -3,11 +3,19 @@ import numbers
 
 import numpy as np
 
+__all__ = ["check"]
+
 
 def check(number, answer, expected, tolerance=0.01, hint="look again"):
     """One line about an answer: not answered yet (None), correct, or not yet with the hint.
 
     answer, expected: numbers (relative tolerance), arrays or tensors (absolute tolerance), anything else compared with ==.
+
+    >>> for answer in (None, 2.51, 3):
+    ...     print(check("1.2", answer, 2.5, hint="a mean, not a median"))
+    1.2: not answered yet
+    1.2: correct
+    1.2: not yet; a mean, not a median
     """
     if answer is None:
         return f"{number}: not answered yet"

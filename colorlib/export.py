@@ -1,7 +1,8 @@
 """A method's network as an ONNX file, for programs without Python: lightness in, colour out.
 
-The file holds what `colorize` of the paper does at the working size, padding and decoding included. Around it, a program shrinks L to a height and width that are
-multiples of 8, the shorter side the "working_size" in the file's metadata (`images.model_input`), and puts the colour under the full-size L (`images.merge_chroma`).
+The file holds what `colorize` of the paper does at the working size, padding and decoding included. Around it, a program
+shrinks L to a height and width that are multiples of 8, the shorter side the "working_size" in the file's metadata
+(`images.model_input`), and puts the colour under the full-size L (`images.merge_chroma`).
 """
 import hashlib
 import importlib.util
@@ -18,6 +19,8 @@ from torch import nn
 from colorlib import zoo
 from colorlib.files import write_atomic
 
+__all__ = ["export_onnx", "REFUSED", "UNITS"]
+
 OPSET = 18
 NEEDED = "onnx", "onnxscript"
 SAMPLE = (2, 72, 88)             # pictures, height, width of the batch that is traced: nothing in the file depends on them
@@ -28,8 +31,8 @@ UNITS = {"L": "(N, 1, H, W) float32 in [0, 100], H and W multiples of 8", "hint_
 REFUSED = {                      # why a method has no ONNX form here
     "levin": "it solves equations, one set for each picture",
     "hintnet": "it weighs every hint against every place, and how many hints there are is not known when a file is written; siggraph17 or unet take hints, too",
-    **dict.fromkeys(("gray2color", "gray2color_seed"), "it compares picture and reference in pieces, whose number follows from their sizes; color2embed takes a "
-                    "reference, too"),
+    **dict.fromkeys(("gray2color", "gray2color_seed"), "it compares picture and reference in pieces, whose number follows from their sizes; color2embed "
+                    "takes a reference, too"),
     "welsh": "it looks for the most similar of some pixels, and has no network"}
 
 
@@ -45,11 +48,17 @@ class Painter(nn.Module):
 
 
 def export_onnx(name, path, weights=None, model=None):
-    """Write a method's network as an ONNX file, opset 18, any number of pictures of any height and width that are multiples of 8. Returns the path.
+    """Write a method's network as an ONNX file, opset 18, any number of pictures of any height and width that are multiples
+    of 8. Returns the path.
 
-    Inputs "L", of methods that take hints "hint_ab" and "hint_mask", too, "reference" of those that take one, or "nir" or "lines" of those that see these; output
-    "ab", or "rgb" of methods that paint all of the picture; see UNITS. Metadata: method, working_size, weights_sha256, inputs, output. Raises ValueError for
-    methods that cannot be written, ImportError where a package is missing.
+    Inputs "L", of methods that take hints "hint_ab" and "hint_mask", too, "reference" of those that take one, or "nir" or
+    "lines" of those that see these; output "ab", or "rgb" of methods that paint all of the picture; see UNITS. Metadata:
+    method, working_size, weights_sha256, inputs, output. Raises ValueError for methods that cannot be written (REFUSED says
+    why), ImportError where a package is missing, FileNotFoundError for a folder that is not there.
+
+    >>> export_onnx("film", "film.onnx")
+    Traceback (most recent call last):
+    ValueError: film cannot be written as ONNX: words become numbers by its vocabulary, outside the network.
     """
     row, path = zoo.get(name), Path(path).expanduser()
     if "caption" in row.conditions or row.name in REFUSED:
@@ -63,7 +72,8 @@ def export_onnx(name, path, weights=None, model=None):
     painter = Painter(row.papers, model, list(batch)).eval()
     painter(*batch.values())         # once by itself: what papers keep from their first call must not be made while it is traced
     output = "ab" if row.sees == "grey" else "rgb"
-    number, height, width = (torch.export.Dim(axis, min=least, max=most) for axis, least, most in (("pictures", 1, 4096), ("rows", 2, 512), ("columns", 2, 512)))
+    sizes = ("pictures", 1, 4096), ("rows", 2, 512), ("columns", 2, 512)
+    number, height, width = (torch.export.Dim(axis, min=least, max=most) for axis, least, most in sizes)
     axes = {0: number, 2: 8 * height, 3: 8 * width}
     other = {0: number, 2: torch.export.Dim("reference_rows", min=8, max=4096), 3: torch.export.Dim("reference_columns", min=8, max=4096)}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, quiet():

@@ -1,6 +1,8 @@
-"""Writing a file so that nobody ever sees half of it: temporary file, fsync, rename, fsync of the folder. Everything the package keeps is written here.
+"""Writing a file so that nobody ever sees half of it: temporary file, fsync, rename, fsync of the folder. Everything the
+package keeps is written here.
 
-A writer that is killed leaves its temporary file, `.<name>.<machine>-<process>-<number>.tmp`; the next process that writes into the folder deletes it.
+A writer that is killed leaves its temporary file, `.<name>.<machine>-<process>-<number>.tmp`; the next process that writes
+into the folder deletes it.
 """
 import contextlib
 import errno
@@ -17,6 +19,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+__all__ = ["write_atomic", "scratch_file", "scratch_folder", "make_folder", "printable"]
+
 TEMPORARY = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 STALE_SECONDS = 86400              # a temporary file of another machine is left alone for a day
 NAME_LENGTH = 40                   # characters of the file's name in that of its temporary: a long name must not become too long
@@ -28,15 +32,27 @@ if hasattr(os, "register_at_fork"):
 
 
 def write_atomic(path, content):
-    """Write bytes so that a reader sees the old file or the new one, never half of it, also after a crash or a power cut. Keeps the file's permissions and
-    follows a link. Raises OSError with what to do; the old file is then as it was."""
+    """Write bytes so that a reader sees the old file or the new one, never half of it, also after a crash or a power cut.
+    Keeps the file's permissions and follows a link. Raises OSError with what to do; the old file is then as it was.
+
+    >>> write_atomic("notes.txt", b"whole or not at all")
+    >>> Path("notes.txt").read_text(), os.listdir(".")
+    ('whole or not at all', ['notes.txt'])
+    """
     with scratch_file(path) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def scratch_file(path):
-    """Open a file for writing bytes that takes the place of `path` when the block ends well, and is deleted when it does not."""
+    """Open a file for writing bytes that takes the place of `path` when the block ends well, and is deleted when it does not.
+    Raises OSError with what to do, see `explain`.
+
+    >>> with contextlib.suppress(KeyError), scratch_file("table.csv") as file:
+    ...     length = file.write(b"method,psnr") + {}["no such method"]
+    >>> os.listdir(".")
+    []
+    """
     with scratch_name(path) as scratch:
         raw = _Watched(scratch, "w")
         try:
@@ -71,7 +87,15 @@ def scratch_name(path):
 
 @contextlib.contextmanager
 def scratch_folder(path):
-    """The Path of a new folder beside `path`, deleted when the block ends: whoever has filled it renames it, or moves what is in it."""
+    """The Path of a new folder beside `path`, deleted when the block ends: whoever has filled it renames it, or moves what is
+    in it. Raises OSError with what to do, see `explain`.
+
+    >>> with scratch_folder("pack") as fresh:
+    ...     length = (fresh / "rgb.bin").write_bytes(b"0")
+    ...     publish(fresh, "pack")
+    >>> os.listdir("."), os.listdir("pack")
+    (['pack'], ['rgb.bin'])
+    """
     path = Path(path)
     scratch = temporary(Path(os.path.realpath(path)))
     try:
@@ -85,7 +109,13 @@ def scratch_folder(path):
 
 
 def make_folder(path):
-    """Make a folder and those above it, unless they are there. Raises OSError with what to do."""
+    """Make a folder and those above it, unless they are there. Raises OSError with what to do (see `explain`);
+    NotADirectoryError where a file has its name.
+
+    >>> make_folder("runs/mine/1")
+    >>> os.path.isdir("runs/mine/1")
+    True
+    """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -169,6 +199,15 @@ def sweep(folder):
                 discard(Path(entry.path))
 
 
+def stamp(path):
+    """What changes when a file does, unless somebody sets its time back: (size, time of the last change in ns); None where it cannot be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def discard(path):
     """Delete a temporary file or folder, if it is there and the disk lets us."""
     with contextlib.suppress(OSError):
@@ -214,7 +253,12 @@ def explain(error, path):
 
 
 def printable(text, limit=None):
-    """A file's name, or what a library says, as it can stand in a sentence: one line, without what would steer a terminal; at most `limit` characters."""
+    """A file's name, or what a library says, as it can stand in a sentence: one line, without what would steer a terminal; at
+    most `limit` characters.
+
+    >>> print(printable("holi" + chr(10) + "day.jpg"), "|", printable("a very long name", limit=6))
+    holi\\nday.jpg | a very ...
+    """
     text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
     return text if limit is None or len(text) <= limit else f"{text[:limit]} ..."
 

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from colorlib import images, motion, zoo
+from colorlib import images, motion, painting, zoo
+
+__all__ = ["FramePainter", "SMOOTH"]
 
 SMOOTH = 0.85          # share of the moved colours that smoothing takes where the flow is sure
 AGREEMENT = 4.0        # units of L by which two moments of one surface may differ: beyond about twice that the flow is not trusted
@@ -18,8 +20,14 @@ class FramePainter:
     """Call it with the frames of a clip in order, `(H, W, 3)` uint8; each comes back coloured at its own size.
 
     method, model: a name of the catalogue and its network (`zoo.load`). smooth: 0 paints as the method does, up to 1 for more and more of the colours of the
-    frame before (`SMOOTH` is a good value). working_size, merge, hints, caption, reference: as for `zoo.colorize`; a condition holds for every frame, hints at
-    the same places. Raises ValueError for smooth outside [0, 1] and for conditions that do not fit the method.
+    frame before (`SMOOTH` is a good value). working_size, merge, hints, caption, reference: as for `colorlib.colorize`; a condition holds for every frame, hints
+    at the same places. Raises ValueError for smooth outside [0, 1] and for conditions that do not fit the method.
+
+    >>> model = zoo.get("koalarization").papers.build(zoo.get("koalarization").presets["smoke"])
+    >>> painter = FramePainter("koalarization", model, smooth=SMOOTH)
+    >>> frames = np.zeros((3, 48, 64, 3), np.uint8)
+    >>> [painter(frame).shape for frame in frames]
+    [(48, 64, 3), (48, 64, 3), (48, 64, 3)]
     """
 
     def __init__(self, method, model, *, smooth=0.0, working_size=None, merge="guided", hints=None, caption=None, reference=None):
@@ -41,17 +49,17 @@ class FramePainter:
         picture = images.open_image(rgb)
         L = images.lightness(picture)
         if self.conditions is None:
-            self.conditions = zoo.read_conditions(self.row, self.model, L, **self.given)
+            self.conditions = painting.read_conditions(self.row, self.model, L, **self.given)
         if self.is_recurrent:
-            seen = zoo.see(self.row, self.model, picture, L, self.side)
+            seen = painting.see(self.row, self.model, picture, L, self.side)
             planes, self.state = self.row.papers.colorize_next(self.model, seen, self.state)
             planes = planes[0].float().cpu().numpy()
         else:
-            planes = zoo.paint_small(self.row, self.model, picture, L, self.side, **self.conditions)
+            planes = painting.paint_small(self.row, self.model, picture, L, self.side, **self.conditions)
         if self.smooth:
             guide = images.model_input(L, self.side or zoo.working_size(self.model.config))[0, 0].numpy()        # (h, w)
             planes = self.carry(guide, planes)
-        return zoo.enlarge(self.row, picture, L, planes, self.merge)
+        return painting.enlarge(self.row, picture, L, planes, self.merge)
 
     def carry(self, guide, planes):
         """Mix the colours of the frame before, moved along, into new ones `(C, h, w)`. guide: the new frame's L `(h', w')`."""

@@ -1,7 +1,13 @@
-"""Losses, one function an equation; results are one number. Adversarial ones, whose scores are a discriminator's raw output of any shape, classification,
-histograms, smoothness."""
+"""Losses, one function an equation: adversarial, classification, histograms, smoothness, structure.
+
+Each returns one number, a tensor `()` to be minimised, unless it says otherwise; none has a weight inside. A discriminator's scores are its raw output,
+before any sigmoid, of any shape.
+"""
 import torch
 import torch.nn.functional as F
+
+__all__ = ["critic_loss", "generator_loss", "gradient_penalty", "rebalanced_cross_entropy", "chi_square",
+           "squared_variation", "mean_ssim", "GAN_KINDS"]
 
 GAN_KINDS = ("wgan_gp", "wgan", "lsgan", "bce")
 WINDOW, WINDOW_SIGMA, C1, C2 = 11, 1.5, 0.01 ** 2, 0.03 ** 2       # of the structural similarity, Wang et al. 2004
@@ -12,6 +18,10 @@ def critic_loss(real, fake, kind):
 
     "wgan", "wgan_gp": mean fake - mean real (Arjovsky et al. 2017). "lsgan": half the mean squared distance to 1 and 0 (Mao et al. 2017).
     "bce": half the sum of the two binary cross-entropies (Goodfellow et al. 2014; the half as in Isola et al. 2017, section 3.3).
+
+    >>> real, fake = torch.full((2, 1), 0.9), torch.full((2, 1), 0.1)
+    >>> [round(critic_loss(real, fake, kind).item(), 2) for kind in ("wgan", "lsgan", "bce")]
+    [-0.8, 0.01, 0.54]
     """
     if kind in ("wgan", "wgan_gp"):
         return fake.mean() - real.mean()
@@ -23,7 +33,13 @@ def critic_loss(real, fake, kind):
 
 
 def generator_loss(fake, kind):
-    """What the generator minimises: - mean score (WGAN), the mean squared distance of the scores to 1 (LSGAN), or - mean log sigmoid(score) (BCE)."""
+    """What the generator minimises: - mean score (WGAN), the mean squared distance of the scores to 1 (LSGAN), or - mean log sigmoid(score) (BCE).
+
+    kind: as in `critic_loss`. Raises ValueError for an unknown one.
+
+    >>> [round(generator_loss(torch.full((2, 1), 0.5), kind).item(), 2) for kind in ("wgan", "lsgan", "bce")]
+    [-0.5, 0.25, 0.47]
+    """
     if kind in ("wgan", "wgan_gp"):
         return -fake.mean()
     if kind == "lsgan":
@@ -39,6 +55,11 @@ def gradient_penalty(critic, real, fake, reduce="sum", share=None):
     critic: function of pictures `(N, C, H, W)` -> scores `(N, ...)`. reduce: "sum" or "mean" of a picture's scores; a patch critic whose *mean*
     enters the loss but whose *sum* is penalised is pushed to a slope of 1 / (number of patches). share: where on the line, `(N, 1, 1, 1)` in
     [0, 1]; random by default. Returns (penalty, mean gradient norm, detached).
+
+    >>> real, fake = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    >>> penalty, norm = gradient_penalty(lambda z: 2 * z[:, 0, 0, 0], real, fake)        # a critic whose slope is 2
+    >>> penalty.item(), norm.item()
+    (1.0, 2.0)
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype) if share is None else share
     between = (share * real.detach() + (1 - share) * fake.detach()).requires_grad_()
@@ -56,6 +77,10 @@ def rebalanced_cross_entropy(logits, target, weights, normalize="pixels", share=
     A distribution counts with the weight of its largest bin (Zhang et al. 2016, Eqs. 2 and 3). normalize: "pixels", the mean over all pixels, as
     Zhang et al.; "weights", divided by the sum of the weights met in the batch, as torch's `CrossEntropyLoss` and so Manjunatha et al. share: `(N,)`,
     0 leaves a picture out. Raises ValueError for another word.
+
+    >>> logits, target = torch.zeros(1, 313, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
+    >>> round(rebalanced_cross_entropy(logits, target, torch.ones(313)).item(), 3)       # who knows nothing: log 313
+    5.746
     """
     if normalize not in ("pixels", "weights"):
         raise ValueError(f"normalize is {normalize!r}: choose pixels or weights.")
@@ -74,6 +99,10 @@ def chi_square(h, r, eps=2.2204e-16):
     """2 sum_q (h_q - r_q)^2 / (h_q + r_q): the symmetric chi-square distance of histograms `(N, Q)` that sum to 1, mean over N; from 0 to 4, for disjoint ones.
 
     Gray2ColorNet's histogram loss. Bins that are empty in both count nothing and get no gradient.
+
+    >>> h, r = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    >>> chi_square(h, h).item(), chi_square(h, r).item()
+    (0.0, 4.0)
     """
     total = h + r
     is_met = total > eps
@@ -81,15 +110,27 @@ def chi_square(h, r, eps=2.2204e-16):
 
 
 def squared_variation(x):
-    """Squared total variation of maps `(N, C, H, W)`: twice the sum of the mean squared differences of vertical and of horizontal neighbours."""
+    """Squared total variation of maps `(N, C, H, W)`: twice the sum of the mean squared differences of vertical and of horizontal neighbours.
+
+    Gray2ColorNet's smoothness, 0 for an even map.
+
+    >>> squared_variation(torch.ones(1, 2, 8, 8)).item(), squared_variation(torch.eye(2)[None, None]).item()
+    (0.0, 4.0)
+    """
     return 2 * (x.diff(dim=-2).square().mean() + x.diff(dim=-1).square().mean())
 
 
 @torch.autocast("cuda", enabled=False)
 @torch.autocast("cpu", enabled=False)
 def mean_ssim(pred, true):
-    """Structural similarity of `(N, C, H, W)` in [0, 1], mean over all pixels and maps; zeros outside the picture. In half precision the variances, small
-    differences of large numbers, would be noise, so it is computed in float32 at least."""
+    """Structural similarity (Wang et al. 2004) of `(N, C, H, W)` in [0, 1], mean over all pixels and maps; zeros outside the picture. 1 - it is the loss.
+
+    In half precision the variances, small differences of large numbers, would be noise, so it is computed in float32 at least.
+
+    >>> x = torch.rand(1, 1, 16, 16)
+    >>> round(mean_ssim(x, x).item(), 4), round(mean_ssim(x.round(), 1 - x.round()).item(), 1)
+    (1.0, -0.7)
+    """
     pred, true = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (pred, true))
     axis = torch.arange(WINDOW, device=pred.device, dtype=pred.dtype) - WINDOW // 2
     window = (-axis.square() / (2 * WINDOW_SIGMA ** 2)).exp()

@@ -12,33 +12,40 @@ Manjunatha et al. 2018 asked people: three colourings of a picture, made with th
 from dataclasses import dataclass
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from skimage.color import deltaE_ciede2000
 
-from colorlib import color_names, figures, images
+from colorlib import color_names, images
 from colorlib import scenes as world
-from colorlib.caption_scores import scene_seed
 from colorlib.captions import COLOR_WORDS, basic, color_words, swap_color
 from colorlib.data.captioned import class_names
-from colorlib.failures import object_of
 from colorlib.lab import map_to_gamut, rgb_to_lab
+from colorlib.metrics.caption_scores import scene_seed
+from colorlib.metrics.failures import object_of
 from colorlib.progress import track
 from colorlib.scenes import planning, rendering
 from colorlib.scenes.objects import dye_of
+
+__all__ = ["repaint", "measure_manipulation", "summarize", "confusion", "Repainting", "judge_choices",
+           "judge_swaps", "recolor_scene", "ask_scene", "ask_photo"]
 
 CHOICES = 3                 # colourings the survey's judges chose from
 TIE = 1.0                   # CIE units, just visible: below, two colourings are equally near, and who hardly hears the caption gets the chance level (ours)
 TARGETS_APART = 10.0        # CIE units between the targets of two words, or the judge could not tell them: gray and white on one photo (ours)
 LEVELS = 32                 # quantiles that stand for the lightness of an object's pixels
 UNSALIENT = 64              # saliency in 0..255 below which a photo's pixel is background (ours)
-NO_ASK = 0.9                # grey level of what cannot be asked in the heat map
 
 
 @dataclass(frozen=True, eq=False)
 class Repainting:
-    """One grey picture painted once for each of K colour words, the caption's own first."""
+    """One grey picture painted once for each of K colour words, the caption's own first.
+
+    >>> targets = np.float64([[60, 40], [-50, 40], [10, -60]])
+    >>> one = Repainting("cat.jpg", "bus", ("red", "green", "blue"), targets, targets / 2, np.zeros(3), np.zeros(3), "exact")
+    >>> judge_choices(one), judge_swaps(one)                     # pale, but each nearest to its own target
+    (1.0, {'green': 1.0, 'blue': 1.0})
+    """
     id: str
     name: str               # the object's class
     words: tuple            # K basic colour terms
@@ -57,6 +64,12 @@ def repaint(paint, dataset, side, pictures=60, progress=None):
     paint: function of {"L": (K, 1, h, w), "caption": [str] * K} on the CPU -> ab (K, 2, h', w'); side: the working size. Each colouring goes the way a
     person's picture goes, chroma merged under the full-size lightness. Empty where no picture can be asked: scenes of one colour, photos without a caption
     that names a colour or without mask and saliency map (`saliency.WithSaliency`).
+
+    >>> from colorlib.data import SceneSet
+    >>> grey = lambda batch: 0 * batch["L"].expand(-1, 2, -1, -1)                        # does not listen
+    >>> found = repaint(grey, SceneSet(4, 32, cache=False), side=32, pictures=1)
+    >>> found[0].name, found[0].words, found[0].object_change.max().round(2).item()
+    ('umbrella', ('blue', 'green', 'purple'), 0.0)
     """
     classes, found = getattr(dataset, "classes", None), []
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
@@ -82,7 +95,14 @@ def paint_words(paint, sample, side, name, captions, targets, where, background,
 
 
 def ask_scene(sample):
-    """What `paint_words` needs of a procedural scene; None where its object has one colour only, or one at its lightness."""
+    """What `paint_words` needs of a procedural scene; None where its object has one colour only, or one at its lightness. Raises ValueError for a sample
+    that is not the scene of its seed.
+
+    >>> from colorlib.data import SceneSet
+    >>> name, captions, targets, dyed, background, judge = ask_scene(SceneSet(4, 32, cache=False)[0])
+    >>> name, list(captions.items())[:2], targets.shape
+    ('umbrella', [('blue', 'a blue umbrella, by the blue sea'), ('green', 'a green umbrella, by the blue sea')], (3, 2))
+    """
     pictures, masks, name = recolor_scene(scene_seed(sample), sample["rgb"].shape[-1])
     own, *others = pictures
     if not others:
@@ -101,6 +121,10 @@ def recolor_scene(seed, size):
     """The scene of a seed in every colour its object can have at its lightness: {word: rgb (H, W, 3) uint8}, its own word first; masks (K, H, W); its class.
 
     `scenes.make_scene(seed, color=word)` gives the object another lightness, too, as dyes have their own; here only hue and chroma of the dye change.
+
+    >>> pictures, masks, name = recolor_scene(seed=0, size=32)
+    >>> name, list(pictures), masks.shape[1:]
+    ('umbrella', ['blue', 'green', 'purple'], (32, 32))
     """
     plan = planning.plan_scene(seed)
     canvas, main = planning.paint_background(plan, size), plan.objects[0]
@@ -122,6 +146,9 @@ def ask_photo(sample, classes=None):
     A word's target is what the object gets when its prototype's a and b are put under the object's lightness and brought into the gamut, on average. A word can
     be asked where that still carries its name (no yellow on a dark object), the caption's own word in any case; words too near to the own one are left out.
     In a caption with several colour words the first one counts, which may be another thing's. Pixels that are half salient are neither object nor background.
+
+    >>> photo = {"rgb": torch.full((3, 8, 8), 128, dtype=torch.uint8), "caption": "a bus"}
+    >>> ask_photo(photo)                                         # no colour word, so nothing can be asked
     """
     texts = [text for text in (sample.get("caption"), *sample.get("captions", ())) if text and color_words(text)]
     if not texts or not {"mask", "saliency"} & set(sample):
@@ -146,7 +173,12 @@ def ask_photo(sample, classes=None):
 # ---------------------------------------------------------------- judging
 
 def choose_nearest(distances):
-    """Which of several colourings the judge takes: shares (..., K) that sum to 1, all on the nearest, split between equal ones."""
+    """Which of several colourings the judge takes: shares (..., K) that sum to 1, all on the nearest, split between equal ones.
+
+    >>> choose_nearest(np.float64([[30, 2, 9], [5, 5, 40]]))
+    array([[0. , 1. , 0. ],
+           [0.5, 0.5, 0. ]])
+    """
     nearest = distances <= distances.min(-1, keepdims=True) + TIE
     return nearest / nearest.sum(-1, keepdims=True)
 
@@ -155,6 +187,11 @@ def judge_choices(one):
     """The survey's task on a `Repainting`: how often the judge, given one caption and three colourings, takes the right one. NaN below three words.
 
     Every three of the words, and each of the three captions: the colouring whose object is nearest to the caption's target is taken.
+
+    >>> targets = np.float64([[60, 40], [-50, 40], [10, -60]])
+    >>> deaf = Repainting("cat.jpg", "bus", ("red", "green", "blue"), targets, 0 * targets, np.zeros(3), np.zeros(3), "exact")
+    >>> round(judge_choices(deaf), 2)                            # grey for every word: chance
+    0.33
     """
     distance = np.linalg.norm(one.targets[:, None] - one.painted[None], axis=-1)                    # (K targets, K colourings)
     right = [choose_nearest(distance[np.ix_(three, three)]).diagonal() for three in combinations(range(len(one.words)), CHOICES)]
@@ -162,7 +199,13 @@ def judge_choices(one):
 
 
 def judge_swaps(one):
-    """{word: 1, 0 or a share between equals}: for each word put in the place of the caption's own, is the object nearer to its target than to all others'?"""
+    """{word: 1, 0 or a share between equals}: for each word put in the place of the caption's own, is the object nearer to its target than to all others'?
+
+    >>> targets = np.float64([[60, 40], [-50, 40], [10, -60]])
+    >>> red = Repainting("cat.jpg", "bus", ("red", "green", "blue"), targets, targets[[0, 0, 0]], np.zeros(3), np.zeros(3), "exact")
+    >>> judge_swaps(red)                                         # red whatever one says
+    {'green': 0.0, 'blue': 0.0}
+    """
     distance = np.linalg.norm(one.painted[:, None] - one.targets[None], axis=-1)                    # (K colourings, K targets)
     return dict(list(zip(one.words, choose_nearest(distance).diagonal().tolist()))[1:])
 
@@ -172,6 +215,12 @@ def summarize(repaintings):
 
     auto manipulation: `judge_choices`, chance 33.3. followed: `judge_swaps`, chance "followed by chance". background change and object change: mean
     dE2000 between a swap and the caption's own colouring. judge: "exact", "proxy" or both. Without repaintings the two counts alone, both 0.
+
+    >>> targets = np.float64([[60, 40], [-50, 40], [10, -60]])
+    >>> one = Repainting("cat.jpg", "bus", ("red", "green", "blue"), targets, targets, np.zeros(3), np.zeros(3), "exact")
+    >>> columns = summarize([one])
+    >>> columns["swaps"], columns["followed"], round(columns["followed by chance"], 1)
+    (2, 100.0, 33.3)
     """
     if not repaintings:
         return {"pictures": 0, "swaps": 0}
@@ -187,7 +236,11 @@ def summarize(repaintings):
 
 
 def measure_manipulation(paint, dataset, side, pictures=60, progress=None):
-    """`summarize` of `repaint`: one row of the table."""
+    """`summarize` of `repaint`: one row of the table.
+
+    >>> measure_manipulation(None, [{"rgb": torch.zeros(3, 8, 8, dtype=torch.uint8), "id": "cat.jpg"}], side=8)  # no caption
+    {'pictures': 0, 'swaps': 0}
+    """
     return summarize(repaint(paint, dataset, side, pictures, progress))
 
 
@@ -195,6 +248,11 @@ def confusion(repaintings):
     """How often each class of object followed each colour word: (shares (K, W) in [0, 1], counts (K, W), names, words); NaN where a word was never asked.
 
     Raises ValueError without repaintings.
+
+    >>> targets = np.float64([[60, 40], [-50, 40], [10, -60]])
+    >>> one = Repainting("cat.jpg", "bus", ("red", "green", "blue"), targets, targets, np.zeros(3), np.zeros(3), "exact")
+    >>> confusion([one])
+    (array([[1., 1.]]), array([[1, 1]]), ['bus'], ['green', 'blue'])
     """
     if not repaintings:
         raise ValueError("There are no repaintings to make a matrix of: no picture of the data set could be asked for another colour, see `repaint`.")
@@ -208,20 +266,3 @@ def confusion(repaintings):
             followed[cell] += share
     with np.errstate(invalid="ignore"):
         return followed / counts, counts, names, words
-
-
-def draw_confusion(shares, counts, names, words, title="Automatic stand-in for the human test: object follows the swapped word, %"):
-    """The table of `confusion` as a heat map, a matplotlib Figure: percent in each cell and, in brackets, the number of swaps."""
-    with plt.rc_context(figures.STYLE):
-        figure, axes = plt.subplots(figsize=(figures.WIDTH, 1.2 + 0.38 * len(names)), layout="constrained")
-        axes.set_facecolor(str(NO_ASK))
-        drawn = axes.imshow(100 * np.ma.masked_invalid(shares), vmin=0, vmax=100, aspect="auto")
-        for row, column in np.argwhere(counts > 0):
-            text, ink = f"{100 * shares[row, column]:.0f} ({counts[row, column]})", "white" if shares[row, column] < 0.5 else "black"
-            axes.text(column, row, text, ha="center", va="center", fontsize=9, color=ink)
-        axes.set_xticks(range(len(words)), words)
-        axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="colour word put into the caption (grey: not possible at the object's lightness, or not asked)", title=title)
-        axes.grid(False)
-        figure.colorbar(drawn, label="followed, %")
-    return figure

@@ -24,10 +24,13 @@ import torch
 import torch.nn.functional as F
 
 from colorlib import lab
-from colorlib.data.captioned import SCENE, _ids, column
+from colorlib.data.captioned import SCENE, column
+from colorlib.data.combining import ids_of
 from colorlib.data.packing import pack
 from colorlib.data.pairs import SceneSet
 from colorlib.data.sources import to_tensor
+
+__all__ = ["make_reference", "WithReferences", "warp", "make_mask", "turn_hue", "warp_batch", "resize_batch", "KINDS"]
 
 KINDS = ("related", "unrelated", "self", "recolored", "inverted", "partial", "distractor", "noise", "gray")
 RELATED, UNRELATED, OWN = ("related", "gray"), ("unrelated", "distractor"), ("self", "recolored", "inverted", "partial", "distractor")
@@ -46,6 +49,10 @@ def warp(picture, seed, kept=KEPT):
     a smooth random displacement of up to 4 % of the shorter side of what is shown (a 4 x 4 grid of control points, bicubic between them). So nothing
     stays in its place. Colours are interpolated linearly, 2-D masks taken from the nearest pixel; what lies outside is mirrored in. kept: other
     shares (lowest, highest).
+
+    >>> picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    >>> warp(picture, seed=1).shape, (warp(picture, seed=1) == warp(picture, seed=1)).all().item()
+    ((48, 64, 3), True)
     """
     height, width = picture.shape[:2]
     random = np.random.default_rng(seed)
@@ -67,6 +74,14 @@ def make_reference(kind, rgb, related=None, unrelated=None, seed=0):
 
     related: `(., ., 3)` uint8, needed for related and gray; unrelated: needed for unrelated and distractor. Raises ValueError for an unknown kind or
     a missing picture.
+
+    >>> red = np.zeros((48, 64, 3), np.uint8) + np.uint8([200, 60, 60])
+    >>> make_reference("inverted", red)[0, 0].tolist(), make_reference("self", red)[0, 0].tolist()
+    ([0, 123, 134], [200, 60, 60])
+    >>> make_reference("related", red)
+    Traceback (most recent call last):
+        ...
+    ValueError: A reference of the kind related is made from another picture: pass related=.
     """
     if kind not in KINDS:
         raise ValueError(f"There is no kind of reference {kind!r}: choose one of {', '.join(KINDS)}.")
@@ -89,7 +104,12 @@ def make_reference(kind, rgb, related=None, unrelated=None, seed=0):
 
 def make_mask(kind, mask, related=None, seed=0):
     """Where the object of mask `(h, w)` is in what `make_reference` makes, `(h, w)` of the same dtype; related: the related picture's mask. None
-    where the reference does not show it or nobody knows."""
+    where the reference does not show it or nobody knows.
+
+    >>> mask = np.zeros((48, 64), np.uint8); mask[16:32, 16:48] = 1
+    >>> make_mask("self", mask).shape, make_mask("noise", mask)
+    ((48, 64), None)
+    """
     if kind in RELATED:
         return None if related is None else _fit(related, mask.shape)
     if kind not in OWN:
@@ -99,7 +119,12 @@ def make_mask(kind, mask, related=None, seed=0):
 
 
 def turn_hue(rgb, degrees):
-    """Turn all hues in the ab plane; None takes the colour away. `(H, W, 3)` uint8 -> the same; L stays, chroma shrinks where sRGB ends."""
+    """Turn all hues in the ab plane; None takes the colour away. `(H, W, 3)` uint8 -> the same; L stays, chroma shrinks where sRGB ends.
+
+    >>> red = np.uint8([[[200, 60, 60]]])
+    >>> turn_hue(red, 180).tolist(), turn_hue(red, None).tolist()
+    ([[[0, 123, 134]]], [[[111, 111, 111]]])
+    """
     picture = lab.rgb_to_lab(rgb)
     angle, share = (0.0, 0.0) if degrees is None else (np.deg2rad(degrees), 1.0)
     picture[..., 1:] = share * picture[..., 1:] @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
@@ -135,6 +160,11 @@ class WithReferences(torch.utils.data.Dataset):
     related references are painted once and kept in `data.cache_folder()`. Random crops and mirroring by `data.batches` treat a reference as they
     treat its picture. Raises ValueError for an unknown kind, a pool with other classes, for pictures without labels where the kind needs some, for a
     class with one picture, which has no related one, and for a pool with one class, which has no unrelated one.
+
+    >>> from colorlib.data import SceneSet
+    >>> sample = WithReferences(SceneSet(2, 32, cache=False), "inverted")[0]
+    >>> sample["reference"].shape, sample["reference_id"]
+    (torch.Size([3, 32, 32]), 'scene/0/inverted')
     """
 
     def __init__(self, dataset, kind="related", seed=0, pool=None):
@@ -147,7 +177,7 @@ class WithReferences(torch.utils.data.Dataset):
         for name in ("classes", "report", "left_out"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))
-        self.ids = list(map(str, _ids(dataset)))
+        self.ids = list(map(str, ids_of(dataset)))
         self.seeds = [_digest(seed, one) for one in self.ids]
         self.painted = self.others = None
         if kind in RELATED and all(map(SCENE.fullmatch, self.ids)):
@@ -157,7 +187,7 @@ class WithReferences(torch.utils.data.Dataset):
 
     def _choose_others(self, alike):
         """For each picture the position in the pool of one of the same class, or of another class."""
-        pool_ids, places = list(map(str, _ids(self.pool))), {}
+        pool_ids, places = list(map(str, ids_of(self.pool))), {}
         if getattr(self.pool, "classes", None) != getattr(self.dataset, "classes", None):
             raise ValueError("The pool has other classes than the data set: pass the whole of which the data set is a part.")
         labels, pool_labels = ([-1 if one is None else int(one) for one in column(data, "label")] for data in (self.dataset, self.pool))
@@ -225,14 +255,22 @@ class _SceneReferences(SceneSet):
 # ---------------------------------------------------------------- batches, on any device
 
 def resize_batch(rgb, size):
-    """References as a network sees them: `(N, 3, h, w)` uint8 or in [0, 1] -> `(N, 3, *size)` float in [0, 1], bilinear, by areas where it shrinks."""
+    """References as a network sees them: `(N, 3, h, w)` uint8 or in [0, 1] -> `(N, 3, *size)` float in [0, 1], bilinear, by areas where it shrinks.
+
+    >>> resize_batch(torch.full((2, 3, 64, 48), 255, dtype=torch.uint8), (32, 32)).shape
+    torch.Size([2, 3, 32, 32])
+    """
     rgb = rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb.float()
     return rgb if list(rgb.shape[-2:]) == list(size) else F.interpolate(rgb, size=list(size), mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def warp_batch(rgb, side, turn=15.0):
     """Pictures as their own references, for training on any device: `(N, 3, H, W)` float -> `(N, 3, side, side)`, each warped by itself from torch's random
-    state: mirrored or not, turned by up to `turn` degrees, a cut-out of 70 to 100 % of the side, and a smooth displacement of about 6 %."""
+    state: mirrored or not, turned by up to `turn` degrees, a cut-out of 70 to 100 % of the side, and a smooth displacement of about 6 %.
+
+    >>> warp_batch(torch.rand(2, 3, 64, 64), 32).shape
+    torch.Size([2, 3, 32, 32])
+    """
     count, device = len(rgb), rgb.device
     draw = lambda low, high: torch.empty(count, device=device).uniform_(low, high)
     limit = np.deg2rad(turn)

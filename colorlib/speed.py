@@ -19,9 +19,11 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from colorlib import hints as color_hints
-from colorlib import images, zoo
+from colorlib import images, painting
 from colorlib.data.sources import sample_photos
 from colorlib.lab import lab_to_rgb
+
+__all__ = ["speed_up", "PRECISIONS"]
 
 PRECISIONS = "32-true", "bf16"
 LAYERS = nn.Conv2d, nn.ConvTranspose2d, nn.Linear
@@ -35,8 +37,15 @@ TRIAL = {"hints": [(50, 45, 40, 30), (150, 210, "teal"), (200, 50, -30, 40)], "c
 def speed_up(row, model, precision="32-true", compile=False, channels_last=True):
     """A copy of a method's model that paints the same pictures within 1/255; the model itself where nothing is asked.
 
-    row: of the catalogue. precision: "32-true", or "bf16", see `in_bf16`. compile: with torch.compile, which takes from seconds to a minute at the first
-    picture, and again when the shape changes first. Raises ValueError for another precision.
+    row: of the catalogue. precision: "32-true", or "bf16", see `in_bf16`. compile: with torch.compile, which takes from
+    seconds to a minute at the first picture, and again when the shape changes first. Raises ValueError for another
+    precision.
+
+    >>> from colorlib import zoo
+    >>> row = zoo.get("cic")
+    >>> fast = speed_up(row, row.papers.build(row.presets["smoke"]), channels_last=True)
+    >>> all(weight.is_contiguous(memory_format=torch.channels_last) for weight in fast.parameters() if weight.ndim == 4)
+    True
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}: choose {' or '.join(PRECISIONS)}.")
@@ -52,8 +61,9 @@ def speed_up(row, model, precision="32-true", compile=False, channels_last=True)
 
 
 def in_bf16(row, model):
-    """The model with the weights and the arithmetic of its middle layers in bf16, the first ones and the last in float32: as few of these as keep the trial pictures
-    within LEVELS; norms, activations and the decoding stay in float32. Warns and returns the model as it is where fewer than half of the layers could change."""
+    """The model with the weights and the arithmetic of its middle layers in bf16, the first ones and the last in float32: as
+    few of these as keep the trial pictures within LEVELS; norms, activations and the decoding stay in float32. Warns and
+    returns the model as it is where fewer than half of the layers could change."""
     batch = trial_batch(row, model)
     names = {module: name for name, module in model.named_modules() if isinstance(module, LAYERS)}
     order, exact = called(row, model, batch, names)
@@ -94,8 +104,8 @@ def trial_batch(row, model):
             conditions["hints"] = color_hints.as_hints(conditions["hints"], L)
         if "reference" in row.conditions:
             conditions["reference"] = photos[0]
-        batches.append(zoo.batch_of(row, model, picture, L, **conditions))
-    return zoo.join_batches(batches)
+        batches.append(painting.batch_of(row, model, picture, L, **conditions))
+    return painting.join_batches(batches)
 
 
 def paint_levels(row, model, batch):
@@ -124,7 +134,8 @@ def outermost(row, model):
         if not inside:
             found.append(module)
         inside.append(module)
-    hooks = [hook for module in model.modules() for hook in (module.register_forward_pre_hook(enter), module.register_forward_hook(lambda *_: inside.pop() and None))]
+    leave = lambda *_: inside.pop() and None
+    hooks = [hook for module in model.modules() for hook in (module.register_forward_pre_hook(enter), module.register_forward_hook(leave))]
     try:
         paint_levels(row, model, trial_batch(row, model))
     finally:

@@ -1,17 +1,17 @@
 """VGG-16 as a column of features, every layer within reach: what hypercolumns and residual encoders read a grey picture with.
 
-Simonyan and Zisserman 2015 (arXiv 1409.1556), configuration D. With ImageNet's weights from torchvision or, for trainings that need no download, of any width
-and
-trained here to tell grey pictures apart.
+Simonyan and Zisserman 2015 (arXiv 1409.1556), configuration D. With ImageNet's weights from torchvision or, for trainings that need no download, of
+any width and trained here to tell grey pictures apart.
 """
-import pickle
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from colorlib import convert, lab, pretrained, results, train
+from colorlib import lab, pretrained, results, train
+
+__all__ = ["LAYERS", "VGG16", "scale_of", "prepare", "fold_colors", "pretrain"]
 
 BLOCKS = (2, 2, 3, 3, 3)                                    # convolutions between two poolings
 LAYERS = {f"conv{block}_{i}": min(2 ** (block - 1), 8) for block, count in enumerate(BLOCKS, 1) for i in range(1, count + 1)}      # name: channels / width
@@ -21,11 +21,16 @@ NORMS = {"batch": lambda channels: nn.BatchNorm2d(channels), "caffe": lambda cha
 
 
 class VGG16(nn.Module):
-    """x `(N, C, H, W)` -> {layer: maps after its ReLU}, up to and with `last`; maps of conv k_i are `(N, ., H / 2^(k-1), W / 2^(k-1))`, sides rounded down.
+    """x `(N, C, H, W)` -> {layer: maps after its ReLU}, up to and with `last`; maps of conv k_i are `(N, ., H / 2^(k-1), W / 2^(k-1))`, sides rounded
+    down.
 
-    norm: "none", as published; "batch" in front of each ReLU; "caffe", the same without scale and shift, as in Larsson et al. 2016. fully_connected: channels
-    of
-    fc6 and fc7 as convolutions (7x7 and 1x1, at 1/32 of the size), 0 for none; dropout follows them. Sides of at least 2^4 px, with fc6 2^5.
+    norm: "none", as published; "batch" in front of each ReLU; "caffe", the same without scale and shift, as in Larsson et al. 2016. fully_connected:
+    channels of fc6 and fc7 as convolutions (7x7 and 1x1, at 1/32 of the size), 0 for none; dropout follows them. Sides of at least 2^4 px, with fc6
+    2^5.
+
+    >>> maps = VGG16(channels=1, width=4, last="conv3_1")(torch.rand(1, 1, 32, 48))
+    >>> {name: tuple(found.shape[1:]) for name, found in maps.items() if name.endswith("_1")}
+    {'conv1_1': (4, 32, 48), 'conv2_1': (8, 16, 24), 'conv3_1': (16, 8, 12)}
     """
 
     def __init__(self, channels=3, width=64, norm="none", fully_connected=0, dropout=0.0, last="conv5_3"):
@@ -53,12 +58,21 @@ class VGG16(nn.Module):
 
 
 def scale_of(name):
-    """How many pixels of the picture one step in a layer's maps is."""
+    """How many pixels of the picture one step in a layer's maps is.
+
+    >>> scale_of("conv1_2"), scale_of("conv5_3"), scale_of("fc6")
+    (1, 16, 32)
+    """
     return 32 if name in FULLY_CONNECTED else 2 ** (int(name[4]) - 1)
 
 
 def prepare(gray, channels):
-    """Grey `(N, 1, H, W)` in [0, 1] -> what `load_imagenet` networks expect: three equal channels less ImageNet's mean, over its SD, or their mean in one."""
+    """Grey `(N, 1, H, W)` in [0, 1] -> what `load_imagenet` networks expect: three equal channels less ImageNet's mean, over its SD, or their mean in
+    one.
+
+    >>> [round(value, 2) for value in prepare(torch.full((1, 1, 1, 1), 0.5), channels=3).flatten().tolist()]
+    [0.07, 0.2, 0.42]
+    """
     mean, sd = (gray.new_tensor(one).view(1, 3, 1, 1) for one in (MEAN, SD))
     x = (gray - mean) / sd
     return x if channels == 3 else x.mean(1, keepdim=True)
@@ -66,15 +80,13 @@ def prepare(gray, channels):
 
 def load_imagenet(network):
     """Fill a `VGG16` of the published width, without norms, with torchvision's ImageNet weights; a network of one channel gets the first layer folded
-    (`fold_colors`), so that a grey picture looks the same to it. Raises ConnectionError where the weights are neither in torch's cache nor to be fetched."""
+    (`fold_colors`), so that a grey picture looks the same to it. Raises ConnectionError where the weights are neither in torch's cache nor to be
+    fetched."""
     import torchvision                 # late: it takes a second that colouring a photo does not need
     try:
-        pretrained.fetch(torchvision.models.VGG16_Weights.IMAGENET1K_V1.url)
-        with convert.weights_only():
-            source = torchvision.models.vgg16(weights=torchvision.models.VGG16_Weights.IMAGENET1K_V1)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:      # no network, a broken file
-        reason = str(error).partition("\n")[0]
-        raise ConnectionError(f"VGG-16's weights could not be fetched or read ({reason}): connect to the network once, so that torchvision can store them "
+        source = pretrained.torchvision_network("vgg16", torchvision.models.VGG16_Weights.IMAGENET1K_V1)
+    except ConnectionError as error:
+        raise ConnectionError(f"VGG-16's weights could not be fetched or read ({error}): connect to the network once, so that torchvision can store them "
                               f"in {torch.hub.get_dir()}/checkpoints, or train with backbone='trained'.") from None
     copy_torchvision(source, network)
     return network
@@ -93,8 +105,14 @@ def copy_torchvision(source, network):
 
 
 def fold_colors(weight, bias):
-    """A first layer for the three prepared channels, `(O, 3, k, k)` and `(O,)`, -> one for their mean, `(O, 1, k, k)` and `(O,)`, that answers the same to a
-    grey picture, but for the border, where padding is zero in all three."""
+    """A first layer for the three prepared channels, `(O, 3, k, k)` and `(O,)`, -> one for their mean, `(O, 1, k, k)` and `(O,)`, that answers the
+    same to a grey picture, but for the border, where padding is zero in all three.
+
+    >>> gray, weight, bias = torch.rand(1, 1, 5, 5), torch.rand(4, 3, 1, 1), torch.rand(4)
+    >>> answer = F.conv2d(prepare(gray, 3), weight, bias)
+    >>> torch.allclose(answer, F.conv2d(prepare(gray, 1), *fold_colors(weight, bias)), atol=1e-4)
+    True
+    """
     mean, sd = (weight.new_tensor(one).view(1, 3, 1, 1) for one in (MEAN, SD))
     slope, offset = (1 / sd).mean(), (mean / sd).mean()                         # mean channel = slope g - offset
     constant = (weight * (offset / slope - mean) / sd).sum((1, 2, 3))           # what the three differ from it by
@@ -139,8 +157,8 @@ class PretrainingStep:
 
 
 def begin(network, config, fabric, dataset, run=None, progress=None):
-    """Fill a `VGG16` as a paper's Config says: backbone "vgg16" from ImageNet's weights; "trained" by config.pretraining = (updates, peak rate) in squares of
-    config.pretraining_size px, twice as many at a time as config.batch_size. Raises what `load_imagenet` and `pretrain` raise."""
+    """Fill a `VGG16` as a paper's Config says: backbone "vgg16" from ImageNet's weights; "trained" by config.pretraining = (updates, peak rate) in
+    squares of config.pretraining_size px, twice as many at a time as config.batch_size. Raises what `load_imagenet` and `pretrain` raise."""
     if config.backbone == "vgg16":
         load_imagenet(network)
     elif config.pretraining[0]:
@@ -152,6 +170,11 @@ def pretrain(network, fabric, dataset, updates, rate, batch_size, side, seed=0, 
     """Train a `VGG16`, as far as it goes, to tell apart the labels of a data set in grey squares of `side` px; fills it in place.
 
     run: folder of the training that uses it, whose sub-folder "vgg" this training's checkpoints go to. Raises ValueError for data without labels.
+
+    >>> pretrain(VGG16(1, 4), None, [{"rgb": torch.zeros(3, 8, 8)}], updates=1, rate=1e-3, batch_size=1, side=8)
+    Traceback (most recent call last):
+        ...
+    ValueError: The grey VGG-16 learns from labels: give a data set with one sub-folder a class, or...
     """
     if "label" not in dataset[0]:
         raise ValueError("The grey VGG-16 learns from labels: give a data set with one sub-folder a class, or backbone='vgg16'.")

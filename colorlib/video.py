@@ -23,6 +23,8 @@ from colorlib.files import explained, publish, write_atomic
 from colorlib.hints import HintSet
 from colorlib.progress import track
 
+__all__ = ["colorize_video"]
+
 PIECE = 120             # frames that are encoded, and kept, together
 
 
@@ -36,15 +38,20 @@ def colorize_video(path, output=None, method="best", *, smooth=None, hints=None,
     sound is copied where the output can hold it, else converted, and subtitles are left out. MKV and WebM round time stamps to thousandths of a
     second, GIF to hundredths.
 
-    method: any of the catalogue, or "best", see `zoo.choose`: the colours of a method for single pictures, "koalarization", smoothed, came nearer to the true ones than
-    those of "tcvc" and were about as steady (`data/results/video.csv`). smooth: how much of the colours is carried along the motion from frame to frame, 0 to 1 (`frames.FramePainter`);
-    default: 0 for a method that remembers by itself, else `frames.SMOOTH`. cuts: "auto" finds the first frames of shots (`mark_cuts`), where the colours of before do not count;
-    "none"; or a list of them, counted from 0. rate: frames a second of a folder (default 24). allow_truncated: see `Video`. The others: as for
-    `zoo.colorize`; hints and reference hold for every frame.
+    method: any of the catalogue, or "best", see `zoo.choose`: the colours of a method for single pictures, "koalarization", smoothed, came nearer to
+    the true ones than those of "tcvc" and were about as steady (`data/results/video.csv`). smooth: how much of the colours is carried along the motion
+    from frame to frame, 0 to 1 (`frames.FramePainter`); default: 0 for a method that remembers by itself, else `frames.SMOOTH`. cuts: "auto" finds the
+    first frames of shots (`mark_cuts`), where the colours of before do not count; "none"; or a list of them, counted from 0. rate: frames a second of a
+    folder (default 24). allow_truncated: see `Video`. The others: as for `colorlib.colorize`; hints and reference hold for every frame.
 
     Work is kept beside the output in `clip_colorized.mp4.partial` until the clip is whole. Started again with the same input and settings, an
     interrupted run goes on, and the result is the same to the byte. Memory does not grow with the length. Raises ValueError or FileNotFoundError
     for bad input, as early as it can be known, and OSError, such as for a full disk.
+
+    >>> colorize_video("missing.mp4")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: missing.mp4 does not exist: check the path.
     """
     video = Video(path, rate, allow_truncated)
     beside = video.path.resolve() if video.is_folder else video.path
@@ -66,7 +73,7 @@ def colorize_video(path, output=None, method="best", *, smooth=None, hints=None,
         last_duration = _paint(video, painter, starts, work, suffix, done, bool(conditions), progress)
         if suffix:
             pieces = [work / f"{number:06d}.nut" for number in range(_count_pieces(work))]
-            video_writing.join(pieces, output, video.look, last_duration, video)
+            video_writing.join_pieces(pieces, output, video.look, last_duration, video)
         else:
             video_writing.FramesOut(work / "frames").publish(output)
     return output

@@ -1,5 +1,5 @@
-"""Files of weights, looked at before they are used: what they really are, whether they fit the network, whether every value is a
-number. No code in them is run."""
+"""Files of weights, looked at before they are used: what they really are, whether they fit the network, whether every value
+is a number. No code in them is run."""
 import hashlib
 import json
 import math
@@ -10,6 +10,8 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from colorlib.data.downloads import HEAD, not_the_file
+
+__all__ = ["read", "read_sidecar", "check_kind", "fill", "hash_config"]
 
 LONGEST_HEADER = 100_000_000       # bytes; safetensors' own limit
 RANDOM = {"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_"}      # what fills a tensor in place
@@ -24,16 +26,24 @@ MAGIC = (
 
 
 def check_kind(path):
-    """Raise ValueError, with what it is, for a file that cannot be safetensors; OSError where it cannot be read."""
+    """Raises ValueError, with what it is, for a file that cannot be safetensors; FileNotFoundError, IsADirectoryError or
+    another OSError where it cannot be read.
+
+    >>> Path("cic.safetensors").write_bytes(b"GIF89a") and check_kind("cic.safetensors")
+    Traceback (most recent call last):
+    ValueError: cic.safetensors holds no weights that can be used: it is a picture: name a .safetensors file.
+    """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: check the path given as weights.")
     if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
-        raise (IsADirectoryError if path.is_dir() else FileNotFoundError)(f"{path} {kind}: check the path given as weights.")
+        raise FileNotFoundError(f"{path} {'is no regular file' if path.exists() else 'does not exist'}: check the path given as weights.")
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise type(error)(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+        told = type(error)(f"{path} cannot be read ({error.strerror}): check its permissions.")
+        raise told from error
     size = path.stat().st_size
     if what := _other_kind(head, path):
         raise ValueError(f"{path} holds no weights that can be used: it is {what}.")
@@ -66,8 +76,13 @@ def _other_kind(head, path):
 
 
 def read(path, content=None):
-    """{name: tensor} of a safetensors file, whole, all values finite. content: its bytes, where they are read already. Raises ValueError with the
-    cause, OSError."""
+    """{name: tensor} of a safetensors file, whole, all values finite. content: its bytes, where they are read already. Raises
+    ValueError with the cause, OSError.
+
+    >>> safetensors.torch.save_file({"weight": torch.ones(2)}, "tiny.safetensors")
+    >>> read("tiny.safetensors")
+    {'weight': tensor([1., 1.])}
+    """
     path = Path(path)
     check_kind(path)
     try:
@@ -84,7 +99,11 @@ def read(path, content=None):
 
 
 def read_sidecar(path):
-    """The JSON beside a weights file. Raises FileNotFoundError or ValueError with what to do."""
+    """The JSON beside a weights file. Raises FileNotFoundError, ValueError or another OSError with what to do.
+
+    >>> Path("tiny.json").write_text('{"method": "cic", "config": {"width": 8}}') and read_sidecar("tiny.safetensors")
+    {'method': 'cic', 'config': {'width': 8}}
+    """
     path = Path(path)
     if path.exists():
         check_kind(path)
@@ -96,7 +115,8 @@ def read_sidecar(path):
     except (ValueError, RecursionError):
         raise ValueError(f"{sidecar} is not valid JSON: fetch it again together with {path.name}.") from None
     except OSError as error:
-        raise type(error)(f"{sidecar} cannot be read ({error.strerror}): check its permissions.") from error
+        told = type(error)(f"{sidecar} cannot be read ({error.strerror}): check its permissions.")
+        raise told from error
     if not isinstance(found, dict):
         raise ValueError(f"{sidecar} lacks 'config': fetch it again together with {path.name}.")
     return found
@@ -121,7 +141,11 @@ def read_config(sidecar, Config, like, path):
 
 
 def hash_config(config):
-    """sha256 of a config's JSON, tuples and lists alike: what a sidecar notes of it, so that a change shows."""
+    """sha256 of a config's JSON, tuples and lists alike: what a sidecar notes of it, so that a change shows.
+
+    >>> hash_config({"widths": (8, 16)}) == hash_config({"widths": [8, 16]})
+    True
+    """
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
@@ -141,7 +165,13 @@ def as_tuples(value):
 
 
 def fill(network, state, path, of="the network"):
-    """Load a state dict into a network as float32. Raises ValueError that names the file and the first tensor that does not fit."""
+    """Load a state dict into a network as float32; returns the network. Raises ValueError that names the file and the first
+    tensor that does not fit.
+
+    >>> fill(torch.nn.Linear(2, 1), {"weight": torch.ones(1, 3)}, "mine.safetensors")
+    Traceback (most recent call last):
+    ValueError: mine.safetensors does not hold the weights of the network: weight is (1, 3) in it and (1, 2) in the network.
+    """
     if fault := misfit(network, state):
         raise ValueError(f"{path} does not hold the weights of {of}: {fault}.")
     network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})

@@ -11,7 +11,8 @@ import pytest
 import torch
 from skimage.data import astronaut, coffee
 
-from colorlib import data, experiments
+from colorlib import data
+from colorlib.experiments import opening
 
 REAL = os.environ.get("COLORLIB_DATA")
 needs_real_data = pytest.mark.skipif(not REAL, reason="COLORLIB_DATA names no folder of real photos")
@@ -49,7 +50,7 @@ def empty_workshop(folder, monkeypatch):
     for name in ("WEIGHTS", "RESULTS", "FIGURES"):
         monkeypatch.setenv(f"COLORLIB_{name}", str(folder / name.lower()))
     monkeypatch.setenv("COLORLIB_CACHE", shared_cache().name)
-    monkeypatch.setattr(experiments, "SCENES", 300)
+    monkeypatch.setattr(opening, "SCENES", 300)
     monkeypatch.setenv("COLORLIB_SIZE", "smoke")
     return folder
 

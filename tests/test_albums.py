@@ -1,4 +1,4 @@
-"""Many pictures: in their order, one bad file among them, the pictures `zoo.colorize` paints, no more in memory than needed."""
+"""Many pictures: in their order, one bad file among them, the pictures `colorlib.colorize` paints, no more in memory than needed."""
 import threading
 from dataclasses import replace
 

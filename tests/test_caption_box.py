@@ -13,8 +13,8 @@ import torch
 from colorlib import captions, images, scenes, widgets, zoo
 from colorlib.lab import rgb_to_lab
 from colorlib.papers import language
-from colorlib.widgets.caption_box import PAINT
 from colorlib.widgets.caption_session import NO_WORDS, History, Newest
+from colorlib.widgets.controls import PAINT
 from tests.test_widgets import pictures_in, png, upload
 
 WORDS = ("a", "and", "bus", "car", "on", "road", "the", "turtle", *captions.COLOR_WORDS)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from colorlib import caption_figures, captions, lab, scenes, zoo
+from colorlib import captions, images, lab, scenes, zoo
+from colorlib.figures import caption_figures
 from colorlib.papers import language
 
 TINY = replace(language.SMOKE, width=4, embedding=8, hidden=8, image_size=32, working_size=32, vocabulary=captions.COLOR_WORDS + ("a", "car", "bird"))
@@ -71,6 +72,9 @@ def test_what_differs_between_captions_is_bold():
     assert caption_figures._wrap_caption("", ["", "a car"], 10) == "" and "bf" not in caption_figures._wrap_caption("a car", ["", "a car"], 10)
     lines = caption_figures._wrap_caption("one two three four five six", ["one two three four five six"], 1.3).split("\n")
     assert len(lines) > 1 and max(map(len, lines)) <= 15
+    figure = caption_figures.draw_rows([{one: np.zeros((8, 8, 3)) for one in (*said, "for $5 and $6")}], [said], heads=["$\\bf{leak}$: a \\$"])
+    shown = [text._preprocess_math(text.get_text()) for text in figure.texts]
+    assert [is_math for _, is_math in shown] == [True, True, True, False] and shown[-1][0] == "for $5 and $6", "words are set in bold, prices are no formula"
 
 
 @pytest.mark.parametrize("across", [1, 2])
@@ -155,7 +159,7 @@ def painters(monkeypatch):
             if kind == "truth":
                 return picture
             if kind == "grey":
-                return caption_figures.grey_of(picture)
+                return images.without_color(picture)
             return np.full_like(picture, flood.get(captions.basic(captions.color_words(caption)[0]), (90, 90, 90)))
         monkeypatch.setattr(caption_figures, "paint", paint)
         return caption_figures.find_failures(zoo.get("film"), build(), count=30)

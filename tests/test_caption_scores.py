@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import caption_scores, lab, results, scenes
-from colorlib.caption_scores import ceilings, constant_bin, measure_accuracy
+from colorlib import lab, results, scenes
+from colorlib.metrics import caption_scores
+from colorlib.metrics.caption_scores import ceilings, constant_bin, measure_accuracy
 from colorlib.data import SceneSet
 from colorlib.scenes import planning, rendering
 

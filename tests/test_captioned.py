@@ -8,8 +8,9 @@ import torch
 
 from colorlib import data
 from colorlib.captions import basic, color_words
-from colorlib.data import Chosen, Packed, Pictures, SceneSet, WithCaptions, captioned, colored, join, open_captioned, pack, write_shards
+from colorlib.data import Packed, Pictures, SceneSet, WithCaptions, captioned, colored, join, open_captioned, pack, write_shards
 from colorlib.data.captioned import class_names, column, derive
+from colorlib.data.combining import Chosen
 from tests.data_samples import REAL, colorful, fill, needs_real_data, same, save, truncate
 
 COLORS = {"red": (190, 30, 35), "green": (40, 140, 50), "blue": (40, 80, 200), "yellow": (240, 220, 30)}

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import certification, evaluators, metrics, results
+from colorlib import metrics, results
+from colorlib.experiments import certification, evaluators
 from tests.data_samples import colorful, fill, save
 
 COUNT = 4

@@ -83,8 +83,7 @@ def test_vgg19_without_a_network(monkeypatch, tmp_path):
 def test_published_losses(monkeypatch):
     """With VGG-19's layers (random weights here): nothing between a picture and itself, and gradients reach the network."""
     layers = torchvision.models.vgg19(weights=None)
-    monkeypatch.setattr(pretrained, "fetch", lambda url: None)
-    monkeypatch.setattr(torchvision.models, "vgg19", lambda weights: layers)
+    monkeypatch.setattr(pretrained, "torchvision_network", lambda name, weights: {"vgg19": layers}[name])
     step = color2embed.Step(replace(TINY, perceptual_weight=0.1), train.make_fabric("cpu"))
     rgb = picture(2).float() / 255
     assert float(step.perceptual[0](rgb, rgb)) == 0 < float(step.perceptual[0](rgb.flip(1), rgb))

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import condition_table, data, experiments, leaderboard, results, zoo
+from colorlib import data, experiments, results, zoo
+from colorlib.experiments import condition_table, leaderboard
 from colorlib.papers import color2embed, hintnet, scgan
 from colorlib.papers import language as lg
 from tests.data_samples import empty_workshop

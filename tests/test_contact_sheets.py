@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import contact_sheets, data, figures, lab, metrics, zoo
+from colorlib import data, figures, lab, metrics, zoo
+from colorlib.figures import contact_sheets
 from tests.data_samples import empty_workshop, fill
 
 

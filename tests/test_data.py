@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import data
+from colorlib import data, results
 from tests.data_samples import REAL, colorful, fill, needs_real_data, packed, same, save, truncate
 
 
@@ -124,7 +124,8 @@ def test_batches_are_what_sample_by_sample_gives(tmp_path, workers):
     pack = packed(9, mask=planes[:, :1], clip=np.stack([planes, planes], 1), box=planes[:, 0, 0].astype(np.float32), score=planes[:, 0, 0, 0] / 7,
                   caption=[f"c{i}" for i in range(9)])
     on_disk = data.pack(data.Pictures(folder, 16))
-    for dataset in (on_disk, data.choose(on_disk, limit=7), data.Chosen(data.choose(on_disk, limit=7), [1, 2, 5]), pack, list(pack), data.Pictures(folder, 16)):
+    some = data.choose(on_disk, limit=7)
+    for dataset in (on_disk, some, data.combining.Chosen(some, [1, 2, 5]), pack, list(pack), data.Pictures(folder, 16)):
         for crop, flip, rank, world in ((7, True, 0, 1), (None, True, 1, 2), (12, False, 0, 2), (None, False, 0, 1))[:2 if workers else 4]:
             options = {"seed": 3, "steps": 5, "crop": crop, "flip": flip, "rank": rank, "world": world}
             found, expected = list(data.batches(dataset, 4, workers=workers, **options)), list(plain_batches(dataset, 4, **options))
@@ -170,7 +171,7 @@ def test_a_set_stays_where_it_is_without_a_gpu():
 def test_crops_at_once_are_those_in_turn():
     value, where = torch.randint(0, 256, (5, 2, 3, 20, 30), dtype=torch.uint8), torch.Generator().manual_seed(0)
     top, left, mirror = torch.randint(0, 9, (5,), generator=where), torch.randint(0, 15, (5,), generator=where), torch.tensor([1, 0, 1, 1, 0]).bool()
-    assert torch.equal(data.cut_at_once(value, top, left, (12, 16), mirror), data.cut_in_turn(value, top, left, (12, 16), mirror))
+    assert torch.equal(data.feeding.cut_at_once(value, top, left, (12, 16), mirror), data.feeding.cut_in_turn(value, top, left, (12, 16), mirror))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -293,7 +294,7 @@ def test_describe_tells_what_is_in_a_folder(tmp_path):
     for part in ("3 kept, 1 grey, 1 unreadable, 1 not pictures", "b/broken.jpg", "notes.csv", "32 x 24",
                  "labels: 2: a 2, b 1", "split hash"):
         assert part in text
-    assert data.split_hash(["a/1.png", "a/2.png", "b/3.jpg"]) in text
+    assert results.split_hash(["a/1.png", "a/2.png", "b/3.jpg"]) in text
 
 
 def test_describe_takes_shards_sources_and_packs(tmp_path):

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from colorlib import diagrams, grouping, lab, tracing, zoo
+from colorlib import lab, zoo
+from colorlib.figures import diagrams, grouping, tracing
 
 LEARN = [name for name, method in zoo.METHODS.items() if method.learns]
 PAINT = {"koalarization": 6_574_050, "scgan": 57_130_752, "hscau": 31_039_066, "gray2color": 53_057_711, "tcvc": 10_774_595, "sshape": 13_394_307,

@@ -9,7 +9,9 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from colorlib import __main__ as cli
-from colorlib import data, evaluators, experiments, learned_metrics, metrics, pretrained, results
+from colorlib import data, experiments, metrics, pretrained, results
+from colorlib.experiments import evaluation, evaluators
+from colorlib.metrics import learned_metrics
 from colorlib.papers import koalarization
 from tests.data_samples import colorful, empty_workshop, fill, noisy_photos, save
 
@@ -26,7 +28,7 @@ def no_weights(tmp_path, monkeypatch):
 def workshop(tmp_path, monkeypatch):
     whole = data.SceneSet
     monkeypatch.setattr(data, "SceneSet", lambda count, **options: whole(min(count, 8), **options))      # 2000 for the mean colour, otherwise
-    monkeypatch.setattr(experiments, "mean_ab", lambda dataset: torch.tensor([3.0, 8.0]))
+    monkeypatch.setattr(evaluation, "mean_ab", lambda dataset: torch.tensor([3.0, 8.0]))
     return empty_workshop(tmp_path, monkeypatch)
 
 

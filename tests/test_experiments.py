@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from colorlib import __main__ as cli
-from colorlib import ablations, data, experiments, reproduction, results, zoo
+from colorlib import data, experiments, results, zoo
+from colorlib.experiments import ablations, reproduction
 from colorlib.captions import color_words
 from colorlib.papers import cic
 from colorlib.papers import gray2color as g2c
@@ -93,7 +94,7 @@ def test_every_method_of_the_table_is_measured_on_the_same_pictures(workshop):
     """Also those that read nothing: on photos with captions, on the captioned ones; on photos without, film says why it cannot, and cic can."""
     captioned(workshop / "photos")
     fill(workshop / "silent", *(f"{i:02}.png" for i in range(20)))
-    ids = {name: experiments.dataset_ids(experiments.open_test(zoo.get(name), "photos", 32)) for name in ("cic", "fcnn", "concat", "film", "film_released")}
+    ids = {name: data.ids_of(experiments.open_test(zoo.get(name), "photos", 32)) for name in ("cic", "fcnn", "concat", "film", "film_released")}
     assert len({tuple(one) for one in ids.values()}) == 1 and len(ids["film"]) < len(experiments.open_dataset("photos", 32, split="val"))
     assert len(experiments.open_test(zoo.get("cic"), "silent", 32))
     assert [experiments.reads_captions(zoo.get(name)) for name in ("cic", "fcnn", "film", "unet")] == [False, True, True, False]

@@ -1,4 +1,4 @@
-"""ONNX files: onnxruntime paints the picture that `zoo.colorize` paints; what cannot be written says why."""
+"""ONNX files: onnxruntime paints the picture that `colorlib.colorize` paints; what cannot be written says why."""
 import importlib.util
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import export, hints, images, zoo
+from colorlib import export, hints, images, painting, zoo
 from colorlib.papers import hscau, photonet, pix2pix
 
 PHOTONET = photonet.PRESETS["smoke"]
@@ -34,10 +34,10 @@ def test_onnxruntime_paints_the_same_picture(name, tmp_path, monkeypatch):
     for height, width in ((70, 90), (128, 61)):
         picture = images.open_image(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
         L, given = images.lightness(picture), [(10, 12, 40, 30), (50, 40, "teal")] if row.conditions else None
-        batch = zoo.batch_of(row, model, picture, L, **({"hints": hints.as_hints(given, L)} if given else {}))
+        batch = painting.batch_of(row, model, picture, L, **({"hints": hints.as_hints(given, L)} if given else {}))
         planes = session.run(None, {one: value.numpy() for one, value in batch.items()})[0][0]
-        expected = zoo.colorize(picture, name, model=model, hints=given).rgb
-        assert np.abs(zoo.enlarge(row, picture, L, planes).astype(int) - expected).max() <= 1
+        expected = painting.colorize(picture, name, model=model, hints=given).rgb
+        assert np.abs(painting.enlarge(row, picture, L, planes).astype(int) - expected).max() <= 1
     twice = session.run(None, {one: torch.cat([value, value.flip(-1)]).numpy() for one, value in batch.items()})[0]
     assert len(twice) == 2 and np.abs(twice[0] - planes).max() < 1e-2
 

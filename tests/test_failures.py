@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import failures, lab, scenes
+from colorlib import lab, scenes
+from colorlib.metrics import failures
 from colorlib.data import SceneSet
 
 YELLOW, BLUE, GREEN, GREY = (76.0, 10.0, 70.0), (50.0, 10.0, -50.0), (60.0, -50.0, 45.0), (60.0, 0.0, 0.0)

@@ -72,6 +72,13 @@ def test_a_price_is_no_formula_and_bytes_of_a_name_are_shown():
         assert {one.get_text().replace("\n", " ") for one in figure.texts} == {text.replace("\udce9", "?")}
 
 
+def test_the_numbers_on_a_log_axis_are_set_as_formulas():
+    figure = figures.curves({"loss": ([0, 1, 2], [5.0, 0.5, 0.005])}, log_y=True)
+    figure.canvas.draw()
+    labels = [label for label in figure.axes[0].get_yticklabels() if "mathdefault" in label.get_text()]
+    assert labels and all(label._preprocess_math(label.get_text())[1] for label in labels)
+
+
 @pytest.mark.parametrize(("rows", "options", "message"), [
     ([], {}, "No row"), ([{"a": RED}], {"columns": ["b"]}, "'b'"),
     ([{"a": RED}], {"row_titles": ["x", "y"]}, "one a row"),

@@ -12,7 +12,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-from colorlib import captions, fooling, fooling_answers, results, scenes, widgets
+from colorlib import captions, fooling, results, scenes, widgets
+from colorlib.fooling import fooling_answers
 from colorlib.fooling import FALSE, GENERATED, REAL, FoolingSession, Sitting
 from colorlib.lab import rgb_to_lab
 from colorlib.papers import language

@@ -8,7 +8,10 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from colorlib import experiments, failures, figures, galleries, reproduction, zoo
+from colorlib import experiments, figures, zoo
+from colorlib.experiments import reproduction
+from colorlib.figures import galleries
+from colorlib.metrics import failures
 from colorlib.papers import koalarization as koala
 from colorlib.papers import scgan
 
@@ -95,7 +98,7 @@ def test_reproduce_draws_galleries_for_papers_that_ask(model, monkeypatch, tmp_p
     """The hook alone: measuring and the shared figures are tested elsewhere."""
     for name in ("evaluate_method", "paint_photos", "draw_results", "draw_banner", "write_table"):
         monkeypatch.setattr(reproduction, name, lambda *args, **options: None)
-    monkeypatch.setattr("colorlib.protocols.PROTOCOLS", {})
+    monkeypatch.setattr("colorlib.experiments.protocols.PROTOCOLS", {})
     monkeypatch.setattr(zoo, "load", lambda *args, **options: model)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights").write_bytes(b"")

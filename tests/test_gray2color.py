@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from colorlib import data, lab, train, zoo
+from colorlib import data, lab, painting, train
 from colorlib.bench import train_gray2color
 from colorlib.papers import gray2color
 from colorlib.papers.gray2color import PAPER_PROBABLE, Described, Gray2ColorNet, Reference
@@ -294,10 +294,10 @@ def test_bad_input():
 
 def test_colorize_by_name():
     rgb = picture(1, 50)[0].permute(1, 2, 0).numpy()
-    painted = zoo.colorize(rgb, "gray2color", model=Gray2ColorNet(TINY).eval(), reference=picture(1, 70, 4)[0].permute(1, 2, 0).numpy())
+    painted = painting.colorize(rgb, "gray2color", model=Gray2ColorNet(TINY).eval(), reference=picture(1, 70, 4)[0].permute(1, 2, 0).numpy())
     assert painted.rgb.shape == rgb.shape
     with pytest.raises(ValueError, match="gray2color needs reference"):
-        zoo.colorize(rgb, "gray2color", model=Gray2ColorNet(TINY))
+        painting.colorize(rgb, "gray2color", model=Gray2ColorNet(TINY))
 
 
 # ---------------------------------------------------------------- training

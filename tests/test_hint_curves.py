@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import data, experiments, figures, hint_curves, lab, metrics, reproduction, results, zoo
+from colorlib import data, experiments, figures, lab, metrics, results, zoo
+from colorlib.experiments import evaluation, hint_curves, reproduction
 from colorlib.papers import hintnet, hscau, levin
-from colorlib.simulated_hints import COUNTS, FRACTIONS, PROTOCOLS, protocol_hints
+from colorlib.hints.simulated_hints import COUNTS, FRACTIONS, PROTOCOLS, protocol_hints
 
 SMALL = replace(hscau.PRESETS["smoke"], width=4)
 AMOUNTS = {"dense05": (0, 5, 0.01), "zhang6": (0, 2), "icolorit2": (3,)}
@@ -173,7 +174,7 @@ def test_conditions_are_hints_of_the_small_picture(scenes):
 
 def test_evaluation_gives_the_hints(workshop, monkeypatch):
     """Levin, told 0.5 % of the pixels, beats grey; the same pictures give the same numbers again."""
-    monkeypatch.setattr(experiments, "trivial_colorizers", lambda spec, side, sees: {"grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)})
+    monkeypatch.setattr(evaluation, "trivial_colorizers", lambda spec, side, sees: {"grey": lambda batch: torch.zeros(len(batch["L"]), 2, 1, 1)})
     summaries = experiments.evaluate_method("levin", limit=8, device="cpu", progress=False)
     assert summaries[""]["psnr"] > summaries["grey"]["psnr"] + 1
     assert {row["method"] for row in results.read("hints")} >= {"grey", "levin"}      # one table for the chapter

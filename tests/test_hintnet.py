@@ -7,7 +7,7 @@ import torch
 
 from colorlib import data, lab, train, zoo
 from colorlib.papers import hintnet, hscau
-from colorlib.simulated_hints import protocol_hints
+from colorlib.hints.simulated_hints import protocol_hints
 
 SMALL = replace(hintnet.PRESETS["smoke"], steps=60, batch_size=4)
 

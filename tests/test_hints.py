@@ -528,3 +528,18 @@ def test_the_student_of_a_right_or_full_picture():
         hints.add(Hint(y, x, 0, 0))
     assert len({(hint.y, hint.x) for hint in hints}) == 12
     assert 0 <= worst_pixel(gray, gray, hints)[0] < 3
+
+
+def test_hints_typed_into_a_file(tmp_path):
+    """A person need not know a and b: row, column and the name of a colour are enough."""
+    L = np.full((60, 80), 50, np.float32)
+    (tmp_path / "mine.json").write_text('[[12, 40, 55, 40], [50, 8, "teal"]]')
+    assert list(as_hints(tmp_path / "mine.json", L)) == list(as_hints([(12, 40, 55, 40), (50, 8, "teal")], L))
+    for text, said in (('[[12, 40]]', "hint number 0"), ('[[12, 400, "teal"]]', "hint number 0"), ('[[[1], 2, 3, 4]]', "hint number 0"),
+                       ('[[1, 2, 1e999, 4]]', "hint number 0"), ("[]", "not a hint file"), ("[1, 2]", "not a hint file"), ('[[1, 2, "teal"]', "not a hint file")):
+        (tmp_path / "mine.json").write_text(text)
+        with pytest.raises(ValueError, match=f"mine.json.*{said}"):
+            as_hints(tmp_path / "mine.json", L)
+    (tmp_path / "mine.json").write_text('[[12, 40, "nocolour"]]')
+    with pytest.raises(ValueError, match="'nocolour' is not a colour"):
+        as_hints(tmp_path / "mine.json", L)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import data, lab, train, zoo
+from colorlib import data, lab, painting, train, zoo
 from colorlib.papers import iizuka
 from tests.data_samples import colorful, fill_parameters
 
@@ -84,7 +84,7 @@ def test_wrong_words_are_named():
 
 def test_a_person_may_give_a_reference_and_need_not():
     model, photo = iizuka.build(TINY), colorful(0, 40, 50)
-    plain, moody = (zoo.colorize(photo, "iizuka", model=model, **given).rgb for given in ({}, {"reference": colorful(1, 64, 64)}))
+    plain, moody = (painting.colorize(photo, "iizuka", model=model, **given).rgb for given in ({}, {"reference": colorful(1, 64, 64)}))
     assert plain.shape == moody.shape == photo.shape
     with pytest.raises(ValueError, match="iizuka takes no caption"):
-        zoo.colorize(photo, "iizuka", model=model, caption="a red car")
+        painting.colorize(photo, "iizuka", model=model, caption="a red car")

@@ -585,3 +585,27 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, open_image("o
     assert done.returncode == 0, done.stderr
     grown, size = done.stdout.split(" ", 1)
     assert size.strip() == "(4000, 3000)" and int(grown) < 600 * 1024
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_dots_an_inch_stay(tmp_path, suffix, depth):
+    """A scan prints at the size it had."""
+    Image.new("L", (30, 20), 90).save(tmp_path / "scan.png", dpi=(600, 300))
+    picture = images.open_image(tmp_path / "scan.png")
+    assert picture.dpi == pytest.approx((600, 300), abs=0.1)
+    rgb = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(depth)
+    path = images.save_image(tmp_path / f"coloured{suffix}", rgb, like=picture)
+    assert Image.open(path).info["dpi"] == pytest.approx((600, 300), abs=0.1)
+    assert images.open_image(path).dpi == pytest.approx((600, 300), abs=0.1) and images.open_image(path).rgb.shape == (20, 30, 3)
+
+
+def test_dots_an_inch_that_are_none(tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "plain.jpg")
+    assert images.open_image(tmp_path / "plain.jpg").dpi is None
+    path = images.save_image(tmp_path / "plain.png", np.zeros((20, 30, 3), np.uint8), like=images.open_image(tmp_path / "plain.jpg"))
+    assert "dpi" not in Image.open(path).info
+    exif = Image.Exif()
+    exif[0x0112] = 6                                             # lies on its side
+    Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", dpi=(600, 300), exif=exif)
+    assert images.open_image(tmp_path / "turned.jpg").size == (20, 30) and images.open_image(tmp_path / "turned.jpg").dpi == (300, 600)

@@ -8,7 +8,9 @@ from PIL import Image
 
 import colorlib
 from colorlib import __main__ as cli
-from colorlib import ablations, data, experiments, images, infrared_floors, reproduction, results, zoo
+from colorlib import data, experiments, images, results, zoo
+from colorlib.experiments import ablations, reproduction
+from colorlib.metrics import infrared_floors
 from colorlib.data.infrared import set_of
 from colorlib.papers import scgan
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from colorlib import data, infrared_figures, reproduction, results, zoo
+from colorlib import data, results, zoo
+from colorlib.experiments import reproduction
+from colorlib.figures import infrared_figures
 from colorlib.papers import cyclegan, pix2pix, stacked_gan
 
 TINY = replace(stacked_gan.VARIANTS["stacked_gan"]["smoke"], widths=(4, 4, 4, 4), critic_width=2, batch_size=2, working_size=32)

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import experiments, infrared_floors, infrared_scores, metrics, results, zoo
-from colorlib.infrared_scores import angular_error
+from colorlib import experiments, metrics, results, zoo
 from colorlib.lab import luma_of
+from colorlib.metrics import infrared_floors, infrared_scores
+from colorlib.metrics.infrared_scores import angular_error
+from colorlib.results import infrared_tables
 
 
 def flat(*colors):
@@ -122,8 +124,8 @@ def test_published_numbers_stay_apart():
     published = results.read_published("infrared")
     ours = {name.lower() for name in (*(name for name, method in zoo.METHODS.items() if method.results == "infrared"), *results.TRIVIAL)}
     assert not {row["system"].lower() for row in published} & ours
-    assert set(infrared_scores.OURS) <= {row["system"] for row in published} and set(infrared_scores.OURS.values()) <= set(zoo.METHODS)
-    assert len([row for row in published if row["split"] in infrared_scores.SURVEY]) == 20
+    assert set(infrared_tables.OURS) <= {row["system"] for row in published} and set(infrared_tables.OURS.values()) <= set(zoo.METHODS)
+    assert len([row for row in published if row["split"] in infrared_tables.SURVEY]) == 20
 
 
 def append(method, dataset, variant="", **columns):
@@ -132,16 +134,16 @@ def append(method, dataset, variant="", **columns):
 
 def test_survey_table(tmp_path, monkeypatch):
     monkeypatch.setenv("COLORLIB_RESULTS", str(tmp_path))
-    assert infrared_scores.survey_table().splitlines()[2] == "| Conditional GAN | 5.77 | 5.96 | 0.84 | 0.86 |"
+    assert infrared_tables.survey_table().splitlines()[2] == "| Conditional GAN | 5.77 | 5.96 | 0.84 | 0.86 |"
     append("asym_cyclegan", "a val", ae=7.123, ssim=0.5)
     append("pix2pix_infrared", "a val", ae=6, ssim=0.6, variant="as published")
     append("infrared copied", "b val", ae=9, ssim=0.25)
-    head, _, *lines = infrared_scores.survey_table("class").splitlines()
+    head, _, *lines = infrared_tables.survey_table("class").splitlines()
     assert head.endswith("| AE ° (ours, a val) | SSIM (ours, a val) | AE ° (ours, b val) | SSIM (ours, b val) |")
     assert lines[4:] == ["| ACGAN; asym_cyclegan | 5.05 | 5.30 | 0.90 | 0.89 | 7.12 | 0.500 | — | — |",
                          "| infrared copied | — | — | — | — | — | — | 9.00 | 0.250 |",
                          "| pix2pix_infrared (as published) | — | — | — | — | 6.00 | 0.600 | — | — |"]
-    assert infrared_scores.survey_table("class", datasets=("b val",)).splitlines()[-1] == "| infrared copied | — | — | — | — | 9.00 | 0.250 |"
+    assert infrared_tables.survey_table("class", datasets=("b val",)).splitlines()[-1] == "| infrared copied | — | — | — | — | 9.00 | 0.250 |"
 
 
 def test_challenge_table(tmp_path, monkeypatch):
@@ -149,7 +151,7 @@ def test_challenge_table(tmp_path, monkeypatch):
     append("unit", "datasets legacy", psnr=15, ssim_challenge=0.5, ae_legacy=6, ssim=0.7, ae=5)
     append("infrared copied", "datasets legacy", psnr=11, ssim_challenge=0.4, ae_legacy=6.5)
     append("unit", "datasets val", psnr=14)
-    lines = infrared_scores.challenge_table().splitlines()
+    lines = infrared_tables.challenge_table().splitlines()
     assert lines[0] == "| system | PSNR ↑ | SSIM ↑ | AE ° ↓ | LPIPS ↓ | measured on |"
     assert lines[-2:] == ["| infrared copied | 11.00 | 0.400 | 6.50 | — | datasets legacy |", "| unit | 15.00 | 0.500 | 6.00 | — | datasets legacy |"]
     assert sum("(published)" in line for line in lines) == 9 and "| MCFNet | 20.34 | 0.61 | 3.79 | — |" in "\n".join(lines)

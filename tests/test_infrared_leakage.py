@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from colorlib import infrared_leakage, results
+from colorlib import results
+from colorlib.experiments import infrared_leakage
 from colorlib.papers import pix2pix
 
 GROUPS = {f"{photo}_{side}": photo for photo in "abcdef" for side in ("left", "right")} | {f"single{i}": f"single{i}" for i in range(6)}

@@ -1,4 +1,4 @@
-"""The quick ways of `lab.py`: on a CPU in strips, on a GPU in one kernel, which Triton's interpreter runs here; the nearest bins by a table."""
+"""The quick ways of `colorlib.lab`: on a CPU in strips, on a GPU in one kernel, which Triton's interpreter runs here; the nearest bins by a table."""
 import importlib
 import subprocess
 import sys
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import lab, lab_cpu, nearest
+from colorlib import lab
+from colorlib.lab import bin_table, lab_cpu
 
 SHAPES = [(3, 1, 1), (2, 3, 5, 7), (2, 2, 3, 4, 4), (0, 3, 4, 4), (1, 3, 300, 450)]      # the last: more than one strip
 
@@ -97,7 +98,7 @@ def test_nearest_bins_by_table(count, k):
     """As all distances in float64 say, inside the table, on its edge, and far outside of it; equal distances may change places."""
     bins, draw = lab.ab_bins(count), torch.Generator().manual_seed(0)
     points = torch.cat([(torch.rand(4000, 2, generator=draw) - 0.5) * span for span in (220.0, 40.0, 700.0)] + [torch.tensor([[130.0, -130.0], [0, 0], [2.5, 2.5], [1e6, -3]])])
-    index, distance = nearest.nearest(points, bins, k)
+    index, distance = bin_table.nearest(points, bins, k)
     expected = torch.cdist(points.double(), bins.double()).topk(k, largest=False).values
     assert torch.allclose(distance.double().sqrt(), expected, rtol=1e-5, atol=1e-3)
     assert torch.allclose((bins[index] - points[:, None]).double().norm(dim=2), expected, rtol=1e-5, atol=1e-3)
@@ -105,7 +106,7 @@ def test_nearest_bins_by_table(count, k):
 
 
 def test_points_that_are_no_numbers():
-    index, distance = nearest.nearest(torch.tensor([[float("nan"), 0.0]]).expand(2000, 2), lab.ab_bins(313), 1)
+    index, distance = bin_table.nearest(torch.tensor([[float("nan"), 0.0]]).expand(2000, 2), lab.ab_bins(313), 1)
     assert index.shape == (2000, 1) and bool(((index >= 0) & (index < 313)).all()) and distance.isnan().all()
 
 
@@ -116,9 +117,9 @@ def gpu():
     """`lab_gpu` on Triton's interpreter."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
-        sys.modules.pop("colorlib.lab_gpu", None)
-        yield importlib.import_module("colorlib.lab_gpu")
-    sys.modules.pop("colorlib.lab_gpu", None)
+        sys.modules.pop("colorlib.lab.lab_gpu", None)
+        yield importlib.import_module("colorlib.lab.lab_gpu")
+    sys.modules.pop("colorlib.lab.lab_gpu", None)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
@@ -153,7 +154,8 @@ COMPILE = """
 import sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from colorlib import lab, lab_gpu
+from colorlib import lab
+from colorlib.lab import lab_gpu
 for kernel, constant, matrix in ((lab_gpu.rgb_to_lab_kernel, {"scale": 1 / 255}, lab.plain_to_lab()[0]), (lab_gpu.lab_to_rgb_kernel, {"clip": True}, lab.plain_to_rgb(True)[0])):
     x, y, slope, *_ = kernel.arg_names
     constants = constant | {"backward": True, "block": lab_gpu.BLOCK} | {f"m{i}": value for i, value in enumerate(matrix)}

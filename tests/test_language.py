@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 
-from colorlib import captions, data, lab, pretrained, train, zoo
+from colorlib import captions, data, lab, painting, pretrained, train, zoo
 from colorlib.papers import cic, koalarization
 from colorlib.papers import language as lg
 
@@ -339,15 +339,15 @@ def test_weights_bring_their_vocabulary(name, tmp_path):
     picture = np.random.default_rng(0).integers(0, 65536, (9, 14), dtype=np.uint16)
     if name == "fcnn":
         with pytest.raises(ValueError, match="fcnn takes no caption; methods that do: concat, film, film_released"):
-            zoo.colorize(picture, name, caption="a red car", weights=path)
+            painting.colorize(picture, name, caption="a red car", weights=path)
         return
     with pytest.warns(UserWarning, match=f"{name} does not know 'zebra', 'quokka': it reads them as unknown words"):
-        painted = zoo.colorize(picture, name, caption="A Zebra beside a quokka, a zebra", weights=path, device="cpu")
+        painted = painting.colorize(picture, name, caption="A Zebra beside a quokka, a zebra", weights=path, device="cpu")
     assert painted.rgb.shape == (9, 14, 3) and painted.rgb.dtype == np.uint16
-    assert not np.array_equal(painted.rgb, zoo.colorize(picture, name, caption="", weights=path, device="cpu").rgb)
+    assert not np.array_equal(painted.rgb, painting.colorize(picture, name, caption="", weights=path, device="cpu").rgb)
     for said, sentence in ((None, f"{name} needs caption"), (["a red car"], "must be a string, not list")):
         with pytest.raises(ValueError, match=sentence):
-            zoo.colorize(picture, name, caption=said, weights=path, device="cpu")
+            painting.colorize(picture, name, caption=said, weights=path, device="cpu")
 
 
 def test_the_trunk_of_another_network(tmp_path):

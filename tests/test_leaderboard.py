@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from colorlib import __main__ as cli
-from colorlib import checkpoints, data, experiments, leaderboard, results, train, zoo
+from colorlib import data, experiments, results, train, zoo
+from colorlib.experiments import leaderboard
+from colorlib.train import checkpoints
 from colorlib.papers import cic, scgan
 from colorlib.papers import koalarization as koala
 from tests.data_samples import empty_workshop

@@ -1,11 +1,12 @@
-"""colorlib.learned_metrics against torchmetrics and cases worked out by hand, with weights that need no download."""
+"""colorlib.metrics.learned_metrics against torchmetrics and cases worked out by hand, with weights that need no download."""
 import pickle
 
 import numpy as np
 import pytest
 import torch
 
-from colorlib import learned_metrics, pretrained
+from colorlib import pretrained
+from colorlib.metrics import learned_metrics
 from tests.data_samples import noisy_photos
 
 

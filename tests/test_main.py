@@ -1,5 +1,7 @@
 """The command line as a person uses it: files in, files out, one sentence when something is wrong."""
 import json
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -117,3 +119,64 @@ def test_bench_prints_every_peer(workshop, capsys):
 def test_the_module_runs(workshop):
     done = subprocess.run([sys.executable, "-m", "colorlib", "colorize", "gone.jpg", "--method", "koalarization"], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr and "gone.jpg" in done.stderr
+
+
+# ---------------------------------------------------------------- help
+
+def help_of(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_lists_every_command_once_in_lines_that_fit(capsys):
+    page = help_of(["--help"], capsys)
+    listed = re.findall(r"^  (\w+)  +\S", page, re.M)
+    assert len(listed) == len(set(listed)) == sum(map(len, cli.GROUPS.values())) and "colorize" in listed
+    assert max(map(len, page.splitlines())) <= 120
+    assert all(title in page for title in cli.GROUPS)
+
+
+def test_every_example_of_the_help_is_a_command(capsys):
+    """Each would run: its arguments are known and of the right kind."""
+    for name in re.findall(r"^  (\w+)  +\S", help_of(["--help"], capsys), re.M):
+        page = help_of([name, "--help"], capsys)
+        examples = [line.strip() for line in page[page.index("examples:"):].splitlines()[1:] if line.strip()]
+        assert examples, name
+        for example in examples:
+            words = shlex.split(example)
+            assert words[:4] == ["python", "-m", "colorlib", name]
+            assert cli.parse(words[3:]).command == name
+        assert all(action.help for action in cli.make_parser()._subparsers._group_actions[0].choices[name]._actions), name
+
+
+def test_no_command_shows_the_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == 2 and "colorize photo.jpg" in capsys.readouterr().err
+
+
+def test_a_command_spelt_wrongly(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["colorise", "photo.png"])
+    assert capsys.readouterr().err == "colorlib: there is no command 'colorise', do you mean colorize? see `python -m colorlib --help`.\n"
+
+
+def test_an_option_spelt_wrongly(capsys):
+    for arguments, said in ((["colorize", "photo.png", "--metod", "scgan"], "unrecognized arguments: --metod scgan, do you mean --method? see"),
+                            (["list", "nonsense"], "unrecognized arguments: nonsense; see")):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2 and capsys.readouterr().err == f"colorlib: {said} `python -m colorlib {arguments[0]} --help`.\n"
+
+
+def test_a_method_spelt_wrongly(workshop, capsys):
+    assert cli.main(["colorize", "photo.png", "--method", "Scgn"]) == 1
+    assert "There is no method 'Scgn', did you mean 'scgan': choose one of" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    import tomllib
+    declared = tomllib.loads((results.repository() / "pyproject.toml").read_text())["project"]["version"]
+    assert help_of(["--version"], capsys).strip() == f"colorlib {declared}"

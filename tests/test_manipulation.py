@@ -5,6 +5,7 @@ import torch
 
 from colorlib import captions, color_names, lab, manipulation, scenes
 from colorlib.data import SceneSet
+from colorlib.figures import caption_figures
 from colorlib.manipulation import Repainting, confusion, judge_choices, judge_swaps, measure_manipulation, recolor_scene, repaint, summarize
 
 FIRST = 700
@@ -192,7 +193,7 @@ def test_confusion_by_hand():
     assert names == ["bus", "car"] and words == ["red", "green", "blue"]
     assert counts.tolist() == [[1, 0, 0], [0, 2, 2]]
     assert np.array_equal(shares, [[1, np.nan, np.nan], [np.nan, 0.5, 1]], equal_nan=True)
-    figure = manipulation.draw_confusion(shares, counts, names, words)
+    figure = caption_figures.draw_confusion(shares, counts, names, words)
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.texts] == ["100 (1)", "50 (2)", "100 (2)"] and "stand-in" in axes.get_title()
     assert [label.get_text() for label in axes.get_xticklabels()] == words and [label.get_text() for label in axes.get_yticklabels()] == names

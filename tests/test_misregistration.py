@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import data, experiments, misregistration_curves, results, zoo
+from colorlib import data, experiments, results, zoo
+from colorlib.experiments import misregistration_curves
 from colorlib.data.misregistration import ELASTIC_SIGMA, KINDS, Misregistered, derange, generator, parse_misregistration, warp_map
 from colorlib.data.packing import Packed
 from colorlib.papers import scgan

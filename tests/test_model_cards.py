@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from colorlib import __main__, contact_sheets, figures, model_cards, results, zoo
+from colorlib import __main__, figures, results, zoo
+from colorlib.commands import shared
+from colorlib.figures import contact_sheets
+from colorlib.results import model_cards
 from tests.data_samples import empty_workshop
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +64,7 @@ def test_the_command_trains_the_same_config(shipped):
         command = shlex.split(model_cards.train_command(method, sidecar))
         options = __main__.parse(command[command.index("train"):])
         preset = method.presets["class"]
-        asked = json.loads(json.dumps(asdict(replace(preset, **__main__.read_changes(name, "class", options.set)))))
+        asked = json.loads(json.dumps(asdict(replace(preset, **shared.read_changes(name, "class", options.set)))))
         filled = {key for key, value in asdict(preset).items() if value == ()}
         assert all(value == sidecar["config"][key] for key, value in asked.items() if key in sidecar["config"] and key not in filled), name
 

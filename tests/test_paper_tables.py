@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from colorlib import certification, results
+from colorlib import results
+from colorlib.experiments import certification
 
-FOLDER = Path(results.__file__).resolve().parents[1] / "data" / "paper_tables"
+FOLDER = Path(results.__file__).resolve().parents[2] / "data" / "paper_tables"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.csv"))
 UNSURE = re.compile(r"memory|unverified|\?|third-party notes", re.IGNORECASE)
 SHARES = {"ssim": 1, "lpips": 1, "acc@1": 100, "acc@5": 100, "top1": 100, "top5": 100, "plausibility": 100, "quality": 100, "manipulation": 100,

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import ablations, experiments, metrics, protocols, results, zoo
+from colorlib import experiments, metrics, results, train, zoo
+from colorlib.experiments import ablations, protocols
 from colorlib.papers import scgan
 from tests.data_samples import empty_workshop
 
@@ -80,7 +81,7 @@ def test_ablations(workshop):
 
 def test_every_ablation_is_a_config():
     for changes in scgan.TRAINING_ABLATIONS.values():
-        scgan.Step(replace(TINY, **changes), experiments.train.make_fabric("cpu"))
+        scgan.Step(replace(TINY, **changes), train.make_fabric("cpu"))
 
 
 def test_the_command_line(workshop, capsys):

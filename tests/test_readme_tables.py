@@ -1,4 +1,4 @@
-"""Tables that readers see are what the CSV files render now: those of README between their markers, those of notebook 09 in its stored outputs."""
+"""Tables that readers see are what the CSV files render now: those of the pages between their markers, those of notebook 09 in its stored outputs."""
 import ast
 import contextlib
 import io
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from colorlib import readme, results, survey, survey_cards
+from colorlib import results
+from colorlib.experiments import leaderboard
+from colorlib.results import readme, survey, survey_cards
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "09_survey.ipynb"
@@ -39,10 +41,29 @@ def shown(source, scope):
         return getattr(eval(compile(ast.Expression(last), "cell", "eval"), scope), "data", "")
 
 
-@pytest.mark.parametrize("marker", readme.SECTIONS)
-def test_readme_shows_what_the_files_hold(marker):
-    assert section((ROOT / "README.md").read_text(), marker) == readme.SECTIONS[marker]().strip(), \
-        "README differs from data/results: run `python -m colorlib reproduce survey --size class`"
+@pytest.mark.parametrize("page, marker", [(page, marker) for page, sections in readme.PAGES.items() for marker in sections])
+def test_pages_show_what_the_files_hold(page, marker):
+    assert section((ROOT / page).read_text(encoding="utf-8"), marker) == readme.PAGES[page][marker]().strip(), \
+        f"{page} differs from data/results: run `python -m colorlib reproduce survey --size class`"
+
+
+def test_numbers_of_pictures_in_words_are_those_of_the_rows():
+    """How it was measured, in data/results/README.md, says how many pictures; the rows know."""
+    text = (ROOT / "data" / "results" / "README.md").read_text(encoding="utf-8").partition("## How it was measured")[2].partition("\n## ")[0]
+    said = {"koalarization": "1,944", "scgan": "1,944", "automatic": "400", "hints": "400", "references": "400", "language": "1,594", "infrared": "31"}
+    for table, count in said.items():
+        known = {row["n"] for row in results.latest(table, size="class") if row["dataset"] in ("imagenette val", "vcip2020 val")}
+        assert f" {count} " in text and int(count.replace(",", "")) in known, (table, known)
+
+
+def test_the_first_page_names_the_best_method_and_links_its_card():
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in readme.shipped().splitlines() if line.startswith("|")]
+    lines = [line for line in table if line[0].startswith("[")]
+    assert len(lines) > 5 and {len(line) for line in table} == {len(table[0])}
+    full = readme.leaderboards().partition(leaderboard.TITLES["shipped"])[2].splitlines()
+    for line in lines:
+        name, target = line[0].strip("[)").split("](")
+        assert (ROOT / target).exists() and any(row.startswith(f"| {name} |") and all(f"| {cell}" in row for cell in line[1:-1]) for row in full), line
 
 
 def test_the_notebook_shows_what_the_files_and_the_code_hold(monkeypatch):
@@ -76,12 +97,14 @@ def test_a_changed_row_shows(tmp_path, monkeypatch):
     assert f"{row['psnr'] + 1:.2f}" in survey_cards.card("koalarization") and f"{row['psnr'] + 1:.2f}" not in card
 
 
-def test_readme_is_written_between_its_markers(tmp_path):
-    page = tmp_path / "README.md"
-    page.write_text("above\n" + "".join(f"<!-- {marker}:begin -->\nobsolete\n<!-- {marker}:end -->\nkept {marker}\n" for marker in readme.SECTIONS))
-    readme.write(page)
-    text = page.read_text()
-    assert "obsolete" not in text and text.startswith("above\n") and all(f"kept {marker}" in text for marker in readme.SECTIONS)
+def test_pages_are_written_between_their_markers(tmp_path):
+    (tmp_path / "data" / "results").mkdir(parents=True)
+    for page, sections in readme.PAGES.items():
+        (tmp_path / page).write_text("above\n" + "".join(f"<!-- {marker}:begin -->\nobsolete\n<!-- {marker}:end -->\nkept {marker}\n" for marker in sections))
+    assert readme.write(tmp_path) == [tmp_path / page for page in readme.PAGES]
+    for page, sections in readme.PAGES.items():
+        text = (tmp_path / page).read_text(encoding="utf-8")
+        assert "obsolete" not in text and text.startswith("above\n") and all(f"kept {marker}" in text for marker in sections)
     assert section(text, "results") == readme.chapters().strip() != ""
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import images, reference_scores, scenes, widgets, zoo
+from colorlib import images, painting, scenes, widgets, zoo
+from colorlib.metrics import reference_scores
 from colorlib.lab import rgb_to_lab
 from colorlib.papers import gray2color
 from colorlib.references import make_reference
@@ -73,10 +74,10 @@ def test_it_is_what_the_catalogue_paints(photo, network, method, size):
     model = network if method == "gray2color" else None
     reference = scenes.make_scene(8, size).rgb[:, : size // 2 + 20]
     session = widgets.ReferenceSession(photo, [reference], method, model)
-    expected = zoo.colorize(photo, method, model=model, reference=reference).rgb
+    expected = painting.colorize(photo, method, model=model, reference=reference).rgb
     assert np.array_equal(session.result, expected) and np.array_equal(session.colorize().rgb, expected)
     assert np.abs(mean_ab(expected)).max() > 1
-    assert min(session.reference.shape[:2]) == min(zoo.REFERENCE_SIDE, size // 2 + 20)
+    assert min(session.reference.shape[:2]) == min(painting.REFERENCE_SIDE, size // 2 + 20)
 
 
 def test_gate_and_numbers_come_from_the_network(photo, network):
@@ -145,7 +146,7 @@ def test_references_at_hand(photo):
     session = widgets.ReferenceSession(photo, method=by_left_edge)
     names = list(session.references)
     assert len(names) == len(set(names)) >= 8 and names[0] == "astronaut" and sum("scene" in name for name in names) == 4 and not session.notes
-    assert all(rgb.dtype == np.uint8 and min(rgb.shape[:2]) <= zoo.REFERENCE_SIDE for rgb in session.references.values())
+    assert all(rgb.dtype == np.uint8 and min(rgb.shape[:2]) <= painting.REFERENCE_SIDE for rgb in session.references.values())
 
 
 def test_references_of_a_folder(tmp_path, photo):

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from colorlib import lab, reference_figures, references, scenes, zoo
+from colorlib import lab, references, scenes, zoo
+from colorlib.figures import reference_figures
 from colorlib.papers import gray2color
 
 TINY = replace(gray2color.PAPER_PROBABLE, width=4, gate_width=8, classes=5, reference_size=32, image_size=32)
@@ -67,7 +68,7 @@ def test_taxonomies_have_the_kinds_that_can_be_made():
 
 def test_the_unrelated_scene_shows_something_else():
     scene, _ = reference_figures.sample_scene(32)
-    seed = reference_figures.SEED_OF_VAL + reference_figures.UNRELATED
+    seed = scenes.SEED_OF_VAL + reference_figures.UNRELATED
     assert scenes.make_scene(seed, 32).name != scene.name
 
 

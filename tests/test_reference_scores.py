@@ -6,9 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from colorlib import data, experiments, lab, reference_scores, scenes, zoo
+from colorlib import data, experiments, lab, scenes, zoo
+from colorlib.metrics import reference_scores
 from colorlib.papers import welsh
-from colorlib.reference_scores import gate_against_similarity, his_file, his_tensor, match_accuracy, measure, palette_similarity
+from colorlib.metrics.reference_scores import gate_against_similarity, his_file, his_tensor, match_accuracy, measure, palette_similarity
 from colorlib.references import WithReferences
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from colorlib import __main__ as cli
-from colorlib import data, experiments, leaderboard, reproduce_all, reproduction, results, zoo
+from colorlib import data, experiments, results, zoo
+from colorlib.experiments import leaderboard, reproduce_all, reproduction
 from colorlib.papers import koalarization as koala
 from tests.data_samples import empty_workshop, fill
 
@@ -169,7 +170,8 @@ def test_a_killed_process_leaves_what_it_finished(workshop):
     """Ended by SIGKILL after the first part; started again, it does the rest only."""
     script = """
 import time
-from colorlib import data, reproduction
+from colorlib import data
+from colorlib.experiments import reproduction
 from colorlib.papers import koalarization as koala
 from tests.test_reproduction import TINY
 koala.PRESETS["smoke"], whole = TINY, data.SceneSet

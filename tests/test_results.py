@@ -122,6 +122,19 @@ def test_latest_prefers_the_larger_size_then_the_newer_run(folder):
     assert results.latest("nothing") == []
 
 
+def test_a_quick_look_replaces_no_row_beside_which_it_could_not_stand(folder):
+    known = {"size": "class", "dataset": "d val"}
+    for method in ("grey", "a", "b"):
+        results.append("x", known | {"method": method, "n": 400, "split_hash": "whole", "psnr": 24.0})
+    for method in ("grey", "b"):
+        results.append("x", known | {"method": method, "n": 20, "split_hash": "few", "psnr": 30.0})
+    results.append("x", known | {"method": "c", "n": 20, "split_hash": "few", "psnr": 31.0})
+    assert {row["method"]: row["psnr"] for row in results.latest("x")} == {"grey": 24.0, "a": 24.0, "b": 24.0, "c": 31.0}
+    for method in ("grey", "a", "b", "c"):                                   # another test set, for all: it takes the old one's place
+        results.append("x", known | {"method": method, "n": 300, "split_hash": "new", "psnr": 25.0})
+    assert {row["psnr"] for row in results.latest("x")} == {25.0}
+
+
 def test_the_file_keeps_its_permissions_and_survives_a_failed_write(tmp_path, monkeypatch):
     path = tmp_path / "README.md"
     path.write_text("old")
@@ -178,11 +191,11 @@ def test_hashes():
 
 def test_results_lie_in_the_checkout_unless_redirected(monkeypatch, tmp_path):
     monkeypatch.delenv("COLORLIB_RESULTS", raising=False)
-    assert (results.repository() / "colorlib" / "results.py").exists()
+    assert (results.repository() / "colorlib" / "results" / "__init__.py").exists()
     assert results.results_folder() == results.repository() / "data" / "results"
     monkeypatch.setenv("COLORLIB_RESULTS", str(tmp_path))
     assert results.results_folder() == tmp_path
-    monkeypatch.setattr(results, "__file__", str(tmp_path / "site-packages" / "colorlib" / "results.py"))
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "site-packages" / "colorlib" / "results" / "__init__.py"))
     monkeypatch.chdir(tmp_path)
     assert results.repository() == tmp_path                          # installed without the repository
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import simulated_hints as sim
+from colorlib.hints import simulated_hints as sim
 
 IDS = [f"picture {i}" for i in range(600)]
 

@@ -136,7 +136,7 @@ def test_shards_without_pictures_do_not_turn_for_ever(tmp_path, monkeypatch):
         (folder / "a.tar").write_bytes(b"damaged since")
         with pytest.raises(ValueError, match="a.tar is gone or was changed since the training began"):
             ids(feed(streamed, 2, steps=9))
-        monkeypatch.setattr(streamed, "marks", {})      # as of tars on other machines, which nobody can watch
+        monkeypatch.setattr(streamed, "stamps", {})      # as of tars on other machines, which nobody can watch
         with pytest.raises(ValueError, match="There is no picture in .*b.tar"):
             ids(feed(streamed, 2, steps=9))
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from colorlib import figures, galleries, reproduction, results, survey_figures, zoo
+from colorlib import figures, images, results, zoo
+from colorlib.experiments import reproduction
+from colorlib.figures import galleries, survey_figures
 from colorlib.papers import koalarization as koala
 
 TINY = replace(koala.PRESETS["smoke"], encoder=(8,) * 8, fusion=8, decoder=(8, 8, 8, 8), embedding=16)
@@ -74,7 +76,7 @@ def test_columns_of_conditions_stand_behind_what_was_given(drawn):
     assert options["columns"] == ["grey", "koalarization", "hints", "hintnet", "film", "reference", "gray2color", "truth"]
     assert options["row_titles"] == list(reproduction.PHOTO_CAPTIONS.values())[:2]
     assert np.array_equal(rows[1]["hints"], painted["hintnet"][1]["input"]) and np.array_equal(rows[1]["hintnet"], painted["hintnet"][1]["painted"])
-    assert np.array_equal(rows[0]["grey"], galleries.grey_of(painted["koalarization"][0]["target"]))
+    assert np.array_equal(rows[0]["grey"], images.without_color(painted["koalarization"][0]["target"]))
 
 
 def test_three_scales_grow(drawn):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from colorlib import classifiers, data, images, lab, losses, scenes, train, zoo
+from colorlib import classifiers, data, images, lab, losses, painting, scenes, train, zoo
 from colorlib.frames import FramePainter
 from colorlib.papers import tcvc
 from tests.data_samples import colorful, fill_parameters
@@ -276,7 +276,7 @@ def test_the_frame_painter_remembers_and_forgets(model):
 def test_smoothing_carries_colours_along(monkeypatch):
     """A painter that gives every frame another colour: smoothed ones differ less; a cut ends it; so does a picture that shows something else."""
     ab = iter(np.tile([[[[40.0]], [[0.0]]], [[[-40.0]], [[0.0]]]], (20, 1, 1, 1)))
-    monkeypatch.setattr(zoo, "paint_small", lambda *_, **__: np.broadcast_to(next(ab), (2, 32, 32)).astype(np.float32))
+    monkeypatch.setattr(painting, "paint_small", lambda *_, **__: np.broadcast_to(next(ab), (2, 32, 32)).astype(np.float32))
     monkeypatch.setattr(zoo, "working_size", lambda config: 32)
     network = torch.nn.Linear(1, 1)
     network.config = None

@@ -4,7 +4,8 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from colorlib import lab, scenes, temporal_metrics as tm
+from colorlib import lab, scenes
+from colorlib.metrics import temporal_metrics as tm
 from colorlib.metrics import psnr
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import checkpoints, data, interruptions, train
+from colorlib import data, train
+from colorlib.train import checkpoints, interruptions
 from tests.data_samples import empty_workshop
 from tests.robustness.crash_runs import TinyStep, fit, rows
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import data, experiments, other_sources, results, tuning, zoo
+from colorlib import data, experiments, results, zoo
+from colorlib.experiments import other_sources, tuning
 from colorlib.papers import photonet
 from tests.data_samples import empty_workshop, fill
 from tests.test_photonet import TINY
@@ -23,13 +24,13 @@ def album(tmp_path, monkeypatch):
 
 
 def ids(spec, split):
-    return set(experiments.dataset_ids(experiments.open_dataset(str(spec), 32, split)))
+    return set(data.ids_of(experiments.open_dataset(str(spec), 32, split)))
 
 
 def test_fit_and_tuning_are_the_training_set(album):
     whole, fit, held, test = (ids(album, split) for split in ("train", "fit", "tuning", "val"))
     assert fit | held == whole and not fit & held and len(held) == 2 and not whole & test
-    scenes = {split: experiments.dataset_ids(experiments.open_dataset("scenes:40", 16, split)) for split in ("fit", "tuning")}
+    scenes = {split: data.ids_of(experiments.open_dataset("scenes:40", 16, split)) for split in ("fit", "tuning")}
     assert len(scenes["fit"]) == 38 and not set(scenes["fit"]) & set(scenes["tuning"])
 
 

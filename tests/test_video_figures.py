@@ -7,7 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from colorlib import ablations, lab, reproduction, results, scenes, video_figures, zoo
+from colorlib import lab, results, scenes, zoo
+from colorlib.experiments import ablations, reproduction
+from colorlib.figures import video_figures
 from colorlib.papers import tcvc
 
 TINY = replace(tcvc.SMOKE, width=4, residual_blocks=1, image_size=32, batch_size=2, steps=2, features="random")
@@ -71,9 +73,9 @@ def test_a_film_strip_shows_the_frames_asked_for():
     assert np.array_equal(shown[0], clip.rgb[1]) and np.array_equal(shown[1], clip.rgb[3]) and set(np.unique(shown[2])) == {0, 1}
 
 
-def test_false_colors_have_the_lightness_and_the_opposite_hue():
+def test_opposite_colors_have_the_lightness_and_the_opposite_hue():
     frame = video_figures.frames_of(video_figures.sample_clip())[0]
-    before, after = lab.rgb_to_lab(frame[None]), lab.rgb_to_lab(video_figures.false_colors(frame)[None])
+    before, after = lab.rgb_to_lab(frame[None]), lab.rgb_to_lab(video_figures.opposite_colors(frame)[None])
     inside = lab.in_gamut((before * torch.tensor([1, -1, -1]).view(1, 3, 1, 1))[0])
     assert 0.2 < inside.float().mean()
     assert torch.allclose(after[0][:, inside], (before * torch.tensor([1, -1, -1]).view(1, 3, 1, 1))[0][:, inside], atol=0.5)

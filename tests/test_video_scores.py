@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import data, experiments, lab, learned_metrics, metrics, results, temporal_metrics, video_scores, zoo
+from colorlib import data, experiments, lab, metrics, painting, results, zoo
+from colorlib.metrics import learned_metrics, temporal_metrics, video_scores
 from colorlib.frames import SMOOTH, FramePainter
 from colorlib.papers import cic, tcvc
 from tests.data_samples import empty_workshop, save
@@ -122,7 +123,7 @@ def test_a_method_for_pictures_paints_every_frame_alone_and_smoothed(clips):
         painted = rows[row](frames)
         assert painted.dtype == torch.uint8 and (painted.permute(0, 2, 3, 1).numpy() == wanted).all()
         assert torch.equal(rows[row](frames), painted)      # nothing is remembered from clip to clip
-    alone = [zoo.colorize(frame.permute(1, 2, 0).numpy(), "cic", model=model).rgb for frame in frames]
+    alone = [painting.colorize(frame.permute(1, 2, 0).numpy(), "cic", model=model).rgb for frame in frames]
     assert (rows[""](frames).permute(0, 2, 3, 1).numpy() == np.stack(alone)).all()
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import colorlib
-from colorlib import images, lab, weight_files, zoo
+from colorlib import images, lab, train, weight_files, zoo
 from colorlib.papers import koalarization as koala
 from colorlib.papers import welsh
 
@@ -94,7 +94,7 @@ def test_missing_weights_unknown_method_missing_condition(monkeypatch, tmp_path)
     with pytest.raises(ValueError, match="methods that do: .*needy"):
         zoo.check_conditions(zoo.METHODS["koalarization"], reference=1)
     with pytest.raises(ValueError, match="not a device"):
-        zoo.pick_device("quantum")
+        train.pick_device("quantum")
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (37, 50), (200, 64), (8, 300)])

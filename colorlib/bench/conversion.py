@@ -1,10 +1,12 @@
-"""sRGB to Lab and back: ours beside scikit-image, OpenCV's float path and, where it is installed, kornia; on a GPU beside a copy of the same bytes, which nothing can beat."""
+"""sRGB to Lab and back: ours beside scikit-image, OpenCV's float path and kornia; on a GPU beside a copy of the same bytes, which nothing can beat."""
 import cv2
 import numpy as np
 import torch
 from skimage.color import lab2rgb, rgb2lab
 
 from colorlib import bench, lab
+
+__all__ = ["VARIANTS"]      # what `python -m colorlib bench` measures: {name: function of (rounds, device) that returns rows}
 
 SIDE, GPU_BATCH = 256, 64
 
@@ -59,26 +61,30 @@ def on_one_core(functions, rounds, reference):
 
 
 def on_gpu(rounds=None, device="cpu"):
-    """64 float32 pictures of 256 x 256 to Lab and, with gradients, there and back, on a GPU; notes: bytes moved a second, as a share of what a copy moves. No rows
-    without one."""
+    """64 float32 pictures of 256 x 256 to Lab and, with gradients, there and back, on a GPU; notes: bytes moved a second, as a share of what a copy moves. No
+    rows without one."""
     if torch.device(device).type != "cuda":
         return []
     rgb = torch.rand(GPU_BATCH, 3, SIDE, SIDE, device=device)
-    ways = {"colorlib": lab.rgb_to_lab, "plain torch": plain, "plain torch, compiled": torch.compile(plain)} | ({"kornia": color.rgb_to_lab} if (color := kornia_color()) else {})
+    ways = {"colorlib": lab.rgb_to_lab, "plain torch": plain, "plain torch, compiled": torch.compile(plain)}
+    ways |= {"kornia": color.rgb_to_lab} if (color := kornia_color()) else {}
 
     def both(convert):
         leaf, gradient = rgb.clone().requires_grad_(), torch.rand_like(rgb)
         return lambda: torch.autograd.grad(convert(leaf), leaf, gradient)
     rows = []
-    for what, functions, passes in (("forward", {name: lambda way=way: way(rgb) for name, way in ways.items()}, 1), ("forward and backward", {name: both(way) for name, way in ways.items()}, 2.5)):
+    kinds = (("forward", {name: lambda way=way: way(rgb) for name, way in ways.items()}, 1),
+             ("forward and backward", {name: both(way) for name, way in ways.items()}, 2.5))
+    for what, functions, passes in kinds:
         timed = bench.race(functions | {"a copy of the bytes": lambda: rgb.clone()}, rounds or 10 * bench.ROUNDS, device, GPU_BATCH, threads=None)
         copy = timed[-1]["median_ms"]
-        rows += [row | {"method": f"{row['method']}, {what}", "notes": f"{passes * copy / row['median_ms']:.0%} of the bandwidth of a copy"} for row in timed[:-1]]
+        rows += [row | {"method": f"{row['method']}, {what}", "notes": f"{passes * copy / row['median_ms']:.0%} of the bandwidth of a copy"}
+                 for row in timed[:-1]]
     return rows
 
 
 def plain(rgb):
-    """The conversion by elementwise torch operations, as `lab.py` writes the formulas."""
+    """The conversion by elementwise torch operations, as `colorlib.lab` writes the formulas."""
     return lab.plain_to_lab()[1](rgb)
 
 

@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import torch
 
-from colorlib import albums, bench, export, images, lab, speed, train, zoo
+from colorlib import albums, bench, export, images, lab, painting, speed, train, zoo
 from colorlib.data.sources import sample_photos
+
+__all__ = ["VARIANTS"]      # what `python -m colorlib bench` measures: {name: function of (rounds, device) that returns rows}
 
 SIDE, BATCH = 256, 64
 LARGE = 4000, 3000               # a photo of 12 megapixels: width and height
@@ -25,11 +27,11 @@ import numpy as np, torch
 from PIL import Image
 from skimage.color import lab2rgb, rgb2lab
 from skimage.transform import resize
-from colorlib import zoo
+from colorlib import painting, zoo
 rgb = np.asarray(Image.open(sys.argv[1]).convert("RGB"))
 found = rgb2lab(rgb)
 row, model = zoo.get(zoo.BEST[""]), zoo.load(zoo.BEST[""])
-ab = zoo.predict_ab(row.papers, model, found[..., 0].astype(np.float32))
+ab = painting.predict_ab(row.papers, model, found[..., 0].astype(np.float32))
 found[..., 1:] = resize(ab.transpose(1, 2, 0), rgb.shape[:2], order=1)
 Image.fromarray((255 * lab2rgb(found)).round().astype(np.uint8)).save(sys.argv[2], quality=95, subsampling=0)
 """
@@ -112,14 +114,15 @@ def folder(rounds=None, device="cpu"):
 
         def in_turn():
             for path in paths:
-                save(path, zoo.colorize(path, row.name, model=model))
+                save(path, painting.colorize(path, row.name, model=model))
         functions = {"colorlib, albums": lambda: list(albums.colorize_many(paths, row.name, model=model, save=save)), "one after the other": in_turn}
         return bench.race(functions, rounds or bench.SLOW_ROUNDS, device, pictures=PHOTOS, threads=None,
                           notes=dict.fromkeys(functions, f"{PHOTOS} photos, {row.name}, {train.cores()} cores"))
 
 
 def large_photo(rounds=None, device="cpu"):
-    """A photo of 12 megapixels, file to file, each time in a process of its own: its start counts. The peer does the same with scikit-image, all of it at once."""
+    """A photo of 12 megapixels, file to file, each time in a process of its own: its start counts. The peer does the same with scikit-image, all of it at
+    once."""
     rounds = rounds or 2
     with tempfile.TemporaryDirectory() as place:
         photo, target = Path(place) / "photo.jpg", str(Path(place) / "painted.jpg")

@@ -1,4 +1,4 @@
-"""Pictures a second that reach a training: ours from a pack, while packing, from tars and from files; beside loaders that prepare each picture in the worker."""
+"""Pictures a second that reach a training: ours from a pack, while packing, from tars and from files; beside loaders that prepare pictures in workers."""
 import contextlib
 import itertools
 import os
@@ -17,6 +17,8 @@ import torch
 from PIL import Image
 
 from colorlib import bench, data, lab, train
+
+__all__ = ["VARIANTS"]      # what `python -m colorlib bench` measures: {name: function of (rounds, device) that returns rows}
 
 FILES, SIDES, QUALITY = 200, (427, 320), 90         # JPEG files, their width and height, their quality
 CROP, BATCH = 256, 32
@@ -55,8 +57,8 @@ def workshop():
 
 
 class InTheWorker(torch.utils.data.Dataset):
-    """JPEG files the way most published training code reads them: a picture is decoded, resized, mirrored and brought to Lab by scikit-image, in float64, before it
-    is a sample: {"L" `(1, 256, 256)`, "ab" `(2, 256, 256)`}, float32."""
+    """JPEG files the way most published training code reads them: a picture is decoded, resized, mirrored and brought to Lab by scikit-image, in float64,
+    before it is a sample: {"L" `(1, 256, 256)`, "ab" `(2, 256, 256)`}, float32."""
 
     def __init__(self, folder):
         self.paths = sorted(Path(folder).iterdir())
@@ -99,13 +101,17 @@ def forever(loader):
         yield from loader
 
 
-WHAT = {"colorlib, from the pack": "second epoch on: uint8 crops of squares decoded once", "colorlib, with Lab": "the same, and its colours to Lab on the same core",
-        "colorlib, packing": "first epoch: decoded, made squares, grey ones found, written", "colorlib, from tars": "decoded each time, grey ones found each time",
-        "colorlib, from files": "decoded each time", "torchvision in the worker, no Lab": "decoded, resized, cropped, each time",
-        "scikit-image in the worker": "decoded, resized, to Lab in float64, each time"}
+WHAT = {"colorlib, from the pack": "second epoch on: uint8 crops of squares decoded once",
+        "colorlib, with Lab": "the same, and its colours to Lab on the same core",
+        "colorlib, packing": "first epoch: decoded, made squares, grey ones found, written",
+        "colorlib, from tars": "decoded each time, grey ones found each time",
+        "colorlib, from files": "decoded each time",
+        "torchvision in the worker, no Lab": "decoded, resized, cropped, each time",
+        "scikit-image in the worker": "decoded, resized, to Lab in float64, each time"}      # what a loader does for a batch
 
 
 def describe(name):
+    """The remark in a loader's row."""
     return f"{WHAT[name]}; JPEG {SIDES[0]} x {SIDES[1]}, batches of {BATCH} at {CROP} px"
 
 
@@ -146,6 +152,7 @@ def with_workers(rounds=None, device="cpu", workers=WORKERS, least=1.0):
 
 
 def seconds_a_batch(feed, workers, least):
+    """Seconds a batch takes, over at least so many seconds; the first batch of every worker does not count."""
     for _ in range(workers):
         next(feed)
     start = time.perf_counter()
@@ -157,8 +164,8 @@ def seconds_a_batch(feed, workers, least):
 
 
 def feeding_a_gpu(rounds=None, device="cpu"):
-    """Updates of the ECCV 2016 network at its paper's width, 64 pictures of 256 px, on a GPU: with a batch that is there already, from a pack by eight workers, and
-    from a pack that is on the device. Without a GPU no row."""
+    """Updates of the ECCV 2016 network at its paper's width, 64 pictures of 256 px, on a GPU: with a batch that is there already, from a pack by eight workers,
+    and from a pack that is on the device. Without a GPU no row."""
     if torch.device(device).type != "cuda":
         return []
     from colorlib.papers import cic

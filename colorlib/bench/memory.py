@@ -1,7 +1,7 @@
 """What an update of a training and a painting hold at most, of every method at every size, and the largest batches that follow.
 
-`python -m colorlib bench memory` measures some here; `python -m colorlib.bench.memory` writes `data/results/memory.csv`, of all. Bytes are those of tensors: the
-scratch memory of a GPU's kernels comes on top, for which `largest_batches` leaves room.
+`python -m colorlib bench memory` measures some here; `python -m colorlib.bench.memory` writes `data/results/memory.csv`, of all. Bytes are those of tensors:
+the scratch memory of a GPU's kernels comes on top, for which `largest_batches` leaves room.
 """
 import contextlib
 import functools
@@ -17,14 +17,16 @@ import numpy as np
 import torch
 import torchvision
 
-from colorlib import bench, data, experiments, images, memory, pretrained, results, train, zoo
+from colorlib import bench, data, experiments, images, memory, painting, pretrained, results, train, zoo
 from colorlib.bench.held import MIB, Held, shapes_only
 from colorlib.data.sources import resize
+
+__all__ = ["VARIANTS", "largest_batches", "largest_batch", "fit", "peak_memory", "open_update", "GIGABYTES", "RESERVE"]
 
 SHOWN, PICTURES = ("cic", "scgan", "hscau", "gray2color", "tcvc"), 4      # what `bench memory` runs, at class size, and with how many pictures
 MOST = 1024                                                               # pictures a batch, beyond which no number is given
 GIGABYTES, RESERVE = (8, 24, 80), 0.1                                     # of a GPU, and the share of them that is left free
-LIGHT = {"classifier_steps": 0, "stage_one": 0, "phase_one": 0, "critic_every": 1}      # no pretraining, and the update that does most, where a Config has these
+LIGHT = {"classifier_steps": 0, "stage_one": 0, "phase_one": 0, "critic_every": 1}      # no pretraining, and the update that does most
 PRECISIONS = {"float32": "32-true", "bf16": "bf16-mixed"}
 WORDS = 10_004                                                            # of the language papers' vocabulary
 PHOTO = (3000, 4000)                                                      # px, of a 12-megapixel photo
@@ -33,7 +35,11 @@ LEAST_SAVED = 0.25                                                        # of t
 
 
 def peak_memory(function, device="cpu"):
-    """MiB of tensors that a call holds at most beyond what was there before it; a first call, which may make what stays, does not count."""
+    """MiB of tensors that a call holds at most beyond what was there before it; a first call, which may make what stays, does not count.
+
+    >>> round(peak_memory(lambda: torch.zeros(1024, 1024) + 1), 1)      # the zeros and the sum, 4 MiB each
+    8.0
+    """
     function()
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize()
@@ -65,7 +71,8 @@ class Samples(torch.utils.data.Dataset):
 
 
 def lighten(method, size):
-    """A preset without what goes before the update that does most: no pretraining, SCGAN in its second phase, TCVC with its critic; words without a data set."""
+    """A preset without what goes before the update that does most: no pretraining, SCGAN in its second phase, TCVC with its critic; words without a data
+    set."""
     config = method.presets[size]
     known = {field.name: field.default for field in fields(config)}
     changes = {name: value for name, value in (LIGHT | {"pretraining": known.get("pretraining")}).items() if name in known}
@@ -98,6 +105,10 @@ def open_update(name, size, number, precision="float32", recompute=False, device
     """(Step, batch of `number` pictures on the device) of a method. recompute: with activation checkpoints, see `memory.BLOCKS`.
 
     Raises ValueError for an unknown method, size or precision and for a method that learns nothing or has no blocks to recompute.
+
+    >>> open_update("levin", "smoke", number=2)
+    Traceback (most recent call last):
+    ValueError: levin learns nothing, so that it has no update: measure what it paints.
     """
     method = zoo.get(name)
     if not method.learns:
@@ -131,7 +142,11 @@ def hold_at_most(name, size, numbers, precision="float32", recompute=False, run=
 
 
 def fit(points):
-    """{number of pictures: MiB} of two -> (fixed MiB, MiB a picture)."""
+    """{number of pictures: MiB} of two -> (fixed MiB, MiB a picture).
+
+    >>> fit({4: 140.0, 8: 180.0})
+    (100.0, 10.0)
+    """
     (few, less), (many, more) = sorted(points.items())
     slope = (more - less) / (many - few)
     return less - few * slope, slope
@@ -167,8 +182,8 @@ def measure_painting(name, size):
     L = images.lightness(picture)
     given = {"hints": [], "caption": "a red car", "reference": picture.rgb}
     with torch.no_grad(), warnings.catch_warnings(action="ignore"):      # of words that a network without a vocabulary does not know
-        conditions = zoo.read_conditions(method, model, L, **{condition: given[condition] for condition in method.conditions})
-        most = peak_memory(lambda: zoo.paint_small(method, model, picture, L, **conditions))
+        conditions = painting.read_conditions(method, model, L, **{condition: given[condition] for condition in method.conditions})
+        most = peak_memory(lambda: painting.paint_small(method, model, picture, L, **conditions))
     weights = sum(one.nbytes for one in model.state_dict().values()) / MIB
     return {"method": name, "variant": "painting", "size": size, "dataset": f"{side} px", "settings": "float32", "batch": 1, "n": 1, "fixed_mib": weights,
             "mib_per_picture": most, "mib": weights + most, "notes": f"{RUN}, 1 picture"}
@@ -176,8 +191,8 @@ def measure_painting(name, size):
 
 def measure_photo(name="best"):
     """A row of the memory of a process that colours a photo of PHOTO px with shipped weights, Python and torch among it."""
-    code = ("import resource, sys, numpy, torch; from colorlib import zoo; torch.set_num_threads(1);"
-            f"zoo.colorize(numpy.random.default_rng(0).integers(0, 256, {(*PHOTO, 3)}, dtype=numpy.uint8), {name!r}, device='cpu');"
+    code = ("import resource, sys, numpy, torch; from colorlib import painting; torch.set_num_threads(1);"
+            f"painting.colorize(numpy.random.default_rng(0).integers(0, 256, {(*PHOTO, 3)}, dtype=numpy.uint8), {name!r}, device='cpu');"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024))")
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     mib = int(done.stdout.split()[-1]) / MIB
@@ -210,7 +225,11 @@ def measure_all(names=None, sizes=train.SIZES, again=False):
 
 
 def largest_batch(row, gigabytes):
-    """Pictures an update can take on a GPU of so many GiB, RESERVE of them left free; 0 when not even one."""
+    """Pictures an update can take on a GPU of so many GiB, RESERVE of them left free; 0 when not even one.
+
+    >>> largest_batch({"fixed_mib": 1000.0, "mib_per_picture": 100.0}, gigabytes=8)
+    63
+    """
     room = 1024 * gigabytes * (1 - RESERVE) - row["fixed_mib"]
     return max(0, math.floor(room / row["mib_per_picture"]))
 
@@ -222,7 +241,11 @@ def pays(plain, recomputed):
 
 def largest_batches(size="paper"):
     """The largest batches of every method measured at a size, on GPUs of GIGABYTES, Markdown: a column for float32 and bf16, plain and, where it pays, with
-    activations computed again."""
+    activations computed again. "" where nothing was measured.
+
+    >>> largest_batches("a size nobody has")
+    ''
+    """
     rows, settings = memory.latest(), [precision + more for precision in PRECISIONS for more in ("", ", recomputed")]
     lines = [["method", "picture", *(f"{one}: {', '.join(map(str, GIGABYTES))} GB" for one in settings)]]
     for name in zoo.METHODS:

@@ -1,7 +1,7 @@
 """An update on several devices beside the same on one: the whole batch shared among them (strong), and a whole batch for each (weak).
 
-The devices' processes are children of this one; on a CPU they speak gloo and have one thread each. The first of them also makes the updates of one device alone, in
-turns with those of all together, so that a busy machine slows both alike. `estimate` writes down what the measured rows mean for ImageNet.
+The devices' processes are children of this one; on a CPU they speak gloo and have one thread each. The first of them also makes the updates of one device
+alone, in turns with those of all together, so that a busy machine slows both alike. `estimate` writes down what the measured rows mean for ImageNet.
 """
 import json
 import math
@@ -15,6 +15,8 @@ import torch
 from colorlib import bench, results, train
 from colorlib.bench import loading
 from colorlib.papers import cic
+
+__all__ = ["VARIANTS", "estimate", "gradient_bytes", "sent", "IMAGENET"]
 
 IMAGENET = 1_281_167                # pictures of its training set
 SIDE, GPU_BATCH = 256, 64           # of the updates measured on GPUs
@@ -73,7 +75,11 @@ def work(devices, rounds, device):
 # ---------------------------------------------------------------- what it means
 
 def gradient_bytes(config=cic.PAPER):
-    """What the devices exchange in an update: all gradients of the ECCV 2016 network, float32."""
+    """What the devices exchange in an update: all gradients of the ECCV 2016 network, float32.
+
+    >>> gradient_bytes() // 2 ** 20      # MiB
+    122
+    """
     with torch.device("meta"):
         return 4 * sum(p.numel() for p in cic.ColorfulNet(config).parameters() if p.requires_grad)
 
@@ -85,7 +91,11 @@ def last(kind, method, variant=None):
 
 
 def estimate():
-    """What the paper's training on ImageNet takes on 8 and 64 GPUs, as Markdown, from measured rows alone; what is assumed is called so."""
+    """What the paper's training on ImageNet takes on 8 and 64 GPUs, as Markdown, from measured rows alone; what is assumed is called so.
+
+    >>> f"{IMAGENET:,}" in estimate()
+    True
+    """
     pictures, bytes_ = cic.PAPER.steps * cic.PAPER.batch_size, gradient_bytes()
     gpu = last("scaling", "1 GPU") or last("loader", loading.THERE)
     pack, tars = last("loader", "colorlib, from the pack", "one core"), last("loader", "colorlib, from tars", "one core")
@@ -116,7 +126,11 @@ def estimate():
 
 
 def sent(bytes_, count):
-    """Bytes each of `count` devices sends in an update, by a ring."""
+    """Bytes each of `count` devices sends in an update, by a ring.
+
+    >>> sent(100, 2), sent(100, 8)      # never twice as much, however many there are
+    (100.0, 175.0)
+    """
     return 2 * bytes_ * (count - 1) / count
 
 

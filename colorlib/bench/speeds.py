@@ -1,8 +1,11 @@
-"""The benchmarks' rows as README shows them: ratios, from the newest run of each variant on each machine."""
+"""The benchmarks' rows as data/results/README.md shows them: ratios, from the newest run of each variant on each machine."""
 from colorlib import results
 from colorlib.bench import FILE, KINDS
 
-TITLES = {"lab": "Colour conversion", "loader": "Loading", "train": "Training: one update", "infer": "Colouring", "scaling": "More than one process"}      # memory has tables of its own
+__all__ = ["table", "quantity", "ratio", "TITLES"]
+
+TITLES = {"lab": "Colour conversion", "loader": "Loading", "train": "Training: one update", "infer": "Colouring",
+          "scaling": "More than one process"}      # memory has tables of its own
 
 
 def newest(kind):
@@ -25,7 +28,11 @@ def races(rows):
 
 
 def table():
-    """What is measured beside what, and how many times as long the other takes, a table a machine, Markdown. "" where nothing was measured."""
+    """What is measured beside what, and how many times as long the other takes, a table a machine, Markdown. "" where nothing was measured.
+
+    >>> table() == "" or table().startswith("On ")
+    True
+    """
     lines = {}
     for kind in filter(TITLES.get, KINDS):
         for (machine, variant), rows in newest(kind).items():
@@ -41,11 +48,20 @@ HEAD = ["", "ours", "takes", "the other", "takes", "times as long", "remark"]
 
 
 def quantity(row):
-    """Time of a call, and pictures a second where a call works on several."""
+    """Time of a call, and pictures a second where a call works on several.
+
+    >>> quantity({"median_ms": 12.34, "pictures_per_s": 81.0}), quantity({"median_ms": 1234.0, "pictures_per_s": 51.86})
+    ('12.3 ms', '1.23 s, 51.9 pictures/s')
+    """
     time, rate = row["median_ms"], row["pictures_per_s"]
     text = f"{time:.3g} ms" if time < 999.5 else f"{time / 1e3:.3g} s"
     return text + (f", {float(f'{rate:.3g}'):,.{0 if rate >= 100 else 1}f} pictures/s" if rate and rate * time > 1500 else "")
 
 
 def ratio(row):
+    """How many times as long it takes as ours, bold where it is not quicker.
+
+    >>> ratio({"ratio": 3.14159}), ratio({"ratio": 0.5})
+    ('**3.14**', '0.50')
+    """
     return f"**{row['ratio']:.2f}**" if row["ratio"] >= 1 else f"{row['ratio']:.2f}"

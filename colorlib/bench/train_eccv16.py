@@ -3,7 +3,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from colorlib import bench, lab, train
+from colorlib.bench import contestants
 from colorlib.papers import cic
+
+__all__ = ["VARIANTS", "forward_operations"]
 
 SIDE, GPU_BATCH, CPU_BATCH = 256, 64, 1
 KINDS = {"convolutions": ("conv",), "normalisation": ("batch_norm",), "loss": ("softmax", "gather", "scatter", "topk", "min", "sort", "index", "nll"),
@@ -28,7 +31,7 @@ def update(rounds=None, device="cpu", config=cic.PAPER, number=None):
     """One update at 256 x 256: on a CPU of one picture on one core, on a GPU of 64; notes: the arithmetic a second, three forward passes counted, and where our
     time goes."""
     gpu = torch.device(device).type == "cuda"
-    number, draw = number or (GPU_BATCH if gpu else CPU_BATCH), torch.Generator().manual_seed(0)
+    number, draw = number or contestants.choose(device, CPU_BATCH, GPU_BATCH), torch.Generator().manual_seed(0)
     batch = {"rgb": torch.randint(0, 256, (number, 3, SIDE, SIDE), dtype=torch.uint8, generator=draw).to(device)}
     prior = torch.full((config.bins,), 1 / config.bins, dtype=torch.float64)
     kind = "cuda" if gpu else "cpu"
@@ -36,7 +39,8 @@ def update(rounds=None, device="cpu", config=cic.PAPER, number=None):
     def contestant(step, precision, **options):
         made = step(config, train.make_fabric(kind, precision=precision), prior, **options)
         return lambda: made(batch)
-    found = {"colorlib, bfloat16": contestant(cic.Step, "bf16-mixed"), "colorlib, float32": contestant(cic.Step, "32-true"), "dense labels, float32": contestant(Dense, "32-true")}
+    found = {"colorlib, bfloat16": contestant(cic.Step, "bf16-mixed"), "colorlib, float32": contestant(cic.Step, "32-true"),
+             "dense labels, float32": contestant(Dense, "32-true")}
     if gpu:
         found = {"colorlib, bfloat16, compiled": contestant(cic.Step, "bf16-mixed", compile=True)} | found
     work = 3 * forward_operations(config, number)
@@ -48,7 +52,11 @@ def update(rounds=None, device="cpu", config=cic.PAPER, number=None):
 
 
 def forward_operations(config, number):
-    """Floating-point operations of a forward pass at 256 x 256, a multiplication and an addition counted as two; nothing is computed."""
+    """Floating-point operations of a forward pass at 256 x 256, a multiplication and an addition counted as two; nothing is computed.
+
+    >>> forward_operations(cic.PRESETS["smoke"], 2) == 2 * forward_operations(cic.PRESETS["smoke"], 1)
+    True
+    """
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         cic.ColorfulNet(config).to("meta")(torch.empty(number, 1, SIDE, SIDE))
     return counter.get_total_flops()

@@ -10,11 +10,14 @@ from colorlib import bench, train
 from colorlib.bench import contestants, official
 from colorlib.bench.memory import peak_memory
 
+__all__ = ["VARIANTS", "unit_features"]
+
 REPOSITORY = "CV-xueba/Gray2ColorNet"
 
 
 def update(rounds=None, device="cpu", config=None, number=None):
-    """One update at the paper's width and size. Ours; a straight port of the published network's forward pass, with the same weights; and that network itself."""
+    """One update at the paper's width and size. Ours; a straight port of the published network's forward pass, with the same weights; and that network
+    itself."""
     from colorlib.papers import gray2color
     config, draw = config or gray2color.PAPER_PROBABLE, torch.Generator().manual_seed(0)
     number = number or contestants.choose(device, 1, config.batch_size)
@@ -94,7 +97,12 @@ def straight_gray2color():
 
 
 def unit_features(encoded):
-    """Six maps of Gray2ColorNet's encoder -> the 31 w channels at half the size, flat, each position of length 1."""
+    """Six maps of Gray2ColorNet's encoder -> the 31 w channels at half the size, flat, each position of length 1.
+
+    >>> encoded = [torch.ones(1, 2, side, side) for side in (16, 8, 8, 4, 4, 4)]
+    >>> unit_features(encoded).shape, unit_features(encoded)[0, :, 0].norm().round(decimals=4).item()
+    (torch.Size([1, 12, 64]), 1.0)
+    """
     size = encoded[1].shape[-2:]
     found = torch.cat([x if x.shape[-2:] == size else F.interpolate(x, size=size, mode="bilinear") for x in encoded], 1).flatten(2)
     return found / found.norm(dim=1, keepdim=True)

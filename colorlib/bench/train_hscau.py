@@ -15,6 +15,8 @@ from PIL import Image
 from colorlib import bench
 from colorlib.bench import contestants, loops, official
 
+__all__ = ["VARIANTS"]      # what `python -m colorlib bench` measures: {name: function of (rounds, device) that returns rows}
+
 REPOSITORY = "catsaveearth/Hint-based-Image-Colorization-Using-HSCAU-Net"
 EPOCH = 8         # updates, before the authors' loader starts its workers anew
 

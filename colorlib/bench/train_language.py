@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from colorlib import bench
 from colorlib.bench import contestants, loops, official
 
+__all__ = ["VARIANTS"]      # what `python -m colorlib bench` measures: {name: function of (rounds, device) that returns rows}
+
 REPOSITORY = "superhans/colorfromlanguage"
 SCENES = 24
 
@@ -37,8 +39,8 @@ def released(rounds=None, device="cpu", config=None, number=None):
 
 
 def film(rounds=None, device="cpu", config=None, number=None):
-    """Updates of the paper's FiLM network, whose code was never published, at its width and size: ours, and the plain form with Lab by scikit-image and labels by
-    NumPy, a picture at a time, as other programs do it."""
+    """Updates of the paper's FiLM network, whose code was never published, at its width and size: ours, and the plain form with Lab by scikit-image and labels
+    by NumPy, a picture at a time, as other programs do it."""
     from colorlib.papers import language
     config = config or language.PAPER
     number = number or contestants.choose(device, 4, config.batch_size)
@@ -123,7 +125,8 @@ def arrays(samples, config, channels):
 
 
 def definitions(path):
-    """The functions and classes of a Python 2 file of theirs, for Python 3 and today's torch: tabs, print, the number in a loss, a sum into what autograd needs."""
+    """The functions and classes of a Python 2 file of theirs, for Python 3 and today's torch: tabs, print, the number in a loss, a sum into what autograd
+    needs."""
     text = Path(path).read_text().expandtabs(8).split("\nif __name__")[0]
     text = re.sub(r"^(from|import) (.*\\\n)*.*$", "", text, flags=re.M)
     text = re.sub(r"^( *)print ((.*\\\n)*.*)$", r"\1print(\2)", text, flags=re.M)

@@ -14,6 +14,8 @@ from torch import nn
 from colorlib import bench, train
 from colorlib.bench import contestants, loops, official
 
+__all__ = ["VARIANTS"]      # what `python -m colorlib bench` measures: {name: function of (rounds, device) that returns rows}
+
 REPOSITORY = "zhaoyuzhi/Semantic-Colorization-GAN"
 FILES = 8
 
@@ -28,7 +30,7 @@ def update(rounds=None, device="cpu", config=None, side=256, number=None):
     from colorlib import data, saliency
     from colorlib.papers import scgan
     on_gpu = torch.device(device).type == "cuda"
-    config, number, features = replace(config or scgan.PAPER, phase_one=0), number or (8 if on_gpu else 1), random_features()
+    config, number, features = replace(config or scgan.PAPER, phase_one=0), number or contestants.choose(device, 1, 8), random_features()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, COLORLIB_CACHE=f"{folder}/cache"))
         write_pictures(Path(folder), max(FILES, number), side)

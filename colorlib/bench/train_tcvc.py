@@ -17,6 +17,8 @@ from torch import nn
 from colorlib import bench, convolution, train
 from colorlib.bench import contestants, loops, official
 
+__all__ = ["VARIANTS"]      # what `python -m colorlib bench` measures: {name: function of (rounds, device) that returns rows}
+
 REPOSITORY = "Harry-Thasarathan/TCVC"
 FRAMES = 16
 VGG19 = [64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M", 512, 512, 512, 512, "M"]
@@ -31,7 +33,7 @@ def update(rounds=None, device="cpu", config=None, side=256, number=None):
     from colorlib import data
     from colorlib.papers import tcvc
     on_gpu = torch.device(device).type == "cuda"
-    config, number = config or tcvc.PAPER, number or (16 if on_gpu else 1)
+    config, number = config or tcvc.PAPER, number or contestants.choose(device, 1, 16)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, COLORLIB_CACHE=f"{folder}/cache"))
         write_frames(Path(folder) / "clip", max(FRAMES, number), side)

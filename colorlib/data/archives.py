@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from colorlib import files
 
+__all__ = ["extract"]
+
 MAX_BYTES = 256 << 30           # of an archive's contents, unless told otherwise
 MAX_RATIO, LOW_BYTES = 200, 1 << 30      # contents larger than the second may be so many times the archive's size: photos and text compress to a tenth at best
 MAX_MEMBERS = 20_000_000        # ImageNet has 14 million pictures
@@ -19,11 +21,18 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{i}" for name in ("com", "lpt"
 
 
 def extract(archive, folder, max_bytes=None):
-    """Unpack a .tar (any compression) or .zip into a folder; return the Path. The folder is touched only when all is well; archives within stay as they are.
+    """Unpack a .tar (any compression) or .zip into a folder; return the Path. The folder is touched only when all is well;
+    archives within stay as they are.
 
-    max_bytes: what the contents may take (default: 256 GiB, and at most 200 times the archive where that is more than 1 GiB). Raises ValueError naming the
-    archive when it is damaged, encrypted or larger, and naming the member that is a link or a device, has an absolute name, climbs out of the folder, has the
-    name of another, or one that other systems cannot hold; OSError when the disk is full.
+    max_bytes: what the contents may take (default: 256 GiB, and at most 200 times the archive where that is more than
+    1 GiB). Raises ValueError naming the archive when it is damaged, encrypted or larger, and naming the member that is a
+    link or a device, has an absolute name, climbs out of the folder, has the name of another, or one that other systems
+    cannot hold; NotADirectoryError where the folder is a file, OSError when the disk is full (see `files.explain`).
+
+    >>> with zipfile.ZipFile("photos.zip", "w") as made:
+    ...     made.writestr("beach/notes.txt", "sand")      # ../notes.txt would be refused
+    >>> [path.as_posix() for path in extract("photos.zip", "photos").rglob("*.txt")]
+    ['photos/beach/notes.txt']
     """
     archive, folder = Path(archive).expanduser(), Path(folder).expanduser()
     if not archive.is_file():

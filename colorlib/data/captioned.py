@@ -1,13 +1,11 @@
 """Captions for any pictures: people's own, the procedural scenes', and captions derived from a label and the colour of what the eye falls on.
 
-`WithCaptions` gives every sample captions and says where they come from, `colored` keeps those that name a colour, `open_captioned` does both for whatever a
-person types, and `join` puts data sets behind each other.
+`WithCaptions` gives every sample captions and says where they come from, `colored` keeps those that name a colour, and `open_captioned` does both for
+whatever a person types.
 """
 import hashlib
 import json
 import re
-from bisect import bisect_right
-from itertools import accumulate
 from pathlib import Path
 
 import cv2
@@ -16,12 +14,16 @@ import torch
 
 from colorlib import color_names
 from colorlib.captions import COLOR_WORDS, color_words, with_article
+from colorlib.data.combining import Joined, choose, ids_of
+from colorlib.data.opening import SPLIT_WORDS, find_split, open_pictures, take_split
 from colorlib.data.packing import Packed, cache_folder, pack, remember
 from colorlib.data.pairs import Captioned
 from colorlib.data.public_sets import torchvision_set
 from colorlib.data.sources import PICTURE_SUFFIXES, list_files, photo_folder
 from colorlib.progress import track
 from colorlib.results import split_hash
+
+__all__ = ["open_captioned", "WithCaptions", "colored", "derive", "class_names", "salient_word"]
 
 WNID = re.compile(r"n\d{8}")                # a WordNet number, which ImageNet names its folders by
 SCENE = re.compile(r"scene/\d+")            # an id of `SceneSet`
@@ -33,12 +35,18 @@ FINGERPRINT = 32                            # pictures looked at to tell two set
 class WithCaptions(torch.utils.data.Dataset):
     """A map-style data set of `colorlib.data` whose samples also hold captions (a list of strings), caption (the first, or "") and caption_source.
 
-    caption_source: "scene" for procedural scenes, whose captions are exact; "human" for samples that bring captions otherwise; "derived" for samples with only
-    a label: their captions hold the name of the class and the colour word of the salient region (`color_names.name_region`), such as "a red garbage truck",
-    or no colour word where less than `CLEAR` of that region has one colour. They are as good as the saliency map: what a rule saw, not what a person said.
-    source: "saliency" takes the sample's own mask or saliency map, otherwise `saliency.DEFAULT`; or one of saliency's sources. The words, `words`, are found
-    once and kept as JSON in `cache_folder()`. progress: as in `track`. Raises ValueError for samples without caption and label, for labels without names,
-    and for whatever saliency refuses.
+    caption_source: "scene" for procedural scenes, whose captions are exact; "human" for samples that bring captions
+    otherwise; "derived" for samples with only a label: their captions hold the name of the class and the colour word of
+    the salient region (`color_names.name_region`), such as "a red garbage truck", or no colour word where less than
+    `CLEAR` of that region has one colour. They are as good as the saliency map: what a rule saw, not what a person said.
+
+    source: "saliency" takes the sample's own mask or saliency map, otherwise `saliency.DEFAULT`; or one of saliency's
+    sources. The words, `words`, are found once and kept as JSON in `cache_folder()`. progress: as in `track`. Raises
+    ValueError for samples without caption and label, for labels without names, and for whatever saliency refuses.
+
+    >>> sample = WithCaptions(Packed(np.full((2, 32, 32, 3), (200, 40, 30), np.uint8), ["a", "b"], [0, 0], classes=["car"]))[0]
+    >>> sample["captions"], sample["caption_source"]
+    (['a red car', 'a photo of a red car', 'a car that is red'], 'derived')
     """
 
     def __init__(self, dataset, source="saliency", progress=None):
@@ -83,7 +91,11 @@ class WithCaptions(torch.utils.data.Dataset):
 # ---------------------------------------------------------------- captions derived from a label and a colour
 
 def derive(name, word):
-    """The name of a class and a colour word or None -> a list of captions. Where the name itself holds a colour word ("red fox"), ours stays the first."""
+    """The name of a class and a colour word or None -> a list of captions. Where the name itself holds a colour word ("red fox"), ours stays the first.
+
+    >>> derive("garbage truck", "red")
+    ['a red garbage truck', 'a photo of a red garbage truck', 'a garbage truck that is red']
+    """
     first = with_article(name if word is None else f"{word} {name}")
     return [first, f"a photo of {first}"] + ([] if word is None or color_words(name) else [f"{with_article(name)} that is {word}"])
 
@@ -92,6 +104,9 @@ def class_names(classes):
     """Names of classes as they stand in folders and lists -> as people say them: "garbage_truck" -> "garbage truck", Imagenette's numbers -> their names.
 
     classes: a list of strings. Raises ValueError for None and for numbers that nobody here can name.
+
+    >>> class_names(["garbage_truck", "001.Albatross", "n03445777"])
+    ['garbage truck', 'Albatross', 'golf ball']
     """
     import torchvision                                                              # late: these take seconds that colouring a photo does not need
 
@@ -113,7 +128,11 @@ def class_names(classes):
 
 
 def salient_word(sample, source="saliency"):
-    """(colour word of a sample's salient region, share of the region that has this colour). source: as in `WithCaptions`, but no folder."""
+    """(colour word of a sample's salient region, share of the region that has this colour). source: as in `WithCaptions`, but no folder.
+
+    >>> salient_word({"rgb": torch.tensor([200, 40, 30], dtype=torch.uint8)[:, None, None].expand(3, 32, 32)})
+    ('red', 1.0)
+    """
     from colorlib import saliency            # late: it is built on colorlib.data
     rgb = sample["rgb"].permute(1, 2, 0).numpy()
     if source == "saliency" and "mask" in sample:
@@ -133,7 +152,7 @@ def _cached_words(dataset, source, progress):
     """The `salient_word` of every sample, from the cache when it knows these pictures."""
     from colorlib import saliency
     kind = source if source == "saliency" else saliency.source_kind(source)
-    ids = [str(one) for one in _ids(dataset)]
+    ids = [str(one) for one in ids_of(dataset)]
     rule = [Path(color_names.__file__).read_text(encoding="utf-8"), SALIENT, saliency.MAPS_VERSION]          # another rule finds other words
     method = saliency.DEFAULT if kind == "saliency" else saliency.source_stamp(source, kind)
     digest = hashlib.sha256(json.dumps([ids, kind, method, rule]).encode())
@@ -170,7 +189,7 @@ class Colored(torch.utils.data.Dataset):
         self.dataset, self.indices = dataset, [i for i, captions in enumerate(kept) if captions]
         if not self.indices:
             raise ValueError(f"None of the {len(kept):,} samples has a caption with a colour word: write some, such as 'a red car'.")
-        ids = _ids(dataset)
+        ids = ids_of(dataset)
         self.kept, self.left_out = [kept[i] for i in self.indices], len(kept) - len(self.indices)
         self.ids, self.classes, self.report = [ids[i] for i in self.indices], getattr(dataset, "classes", None), getattr(dataset, "report", None)
 
@@ -185,6 +204,11 @@ def colored(dataset):
     """Only captions with a colour word: samples without one are left out (`left_out` says how many), and so are a sample's other captions.
 
     dataset: `WithCaptions`, or what it takes. No picture is decoded where the data set holds its captions. Raises ValueError when nothing is left.
+
+    >>> captions = {"captions": [["a red car", "a car"], ["a street"]]}
+    >>> kept = colored(Packed(np.zeros((2, 8, 8, 3), np.uint8), ["a", "b"], extra=captions))
+    >>> kept.left_out, kept[0]["captions"]
+    (1, ['a red car'])
     """
     return Colored(dataset if isinstance(dataset, WithCaptions) else WithCaptions(dataset))
 
@@ -218,21 +242,22 @@ def clean(captions):
     return [one.strip() for one in captions if isinstance(one, str) and one.strip()]
 
 
-def _ids(dataset):
-    return dataset.ids if hasattr(dataset, "ids") else [dataset[i]["id"] for i in range(len(dataset))]
-
-
 # ---------------------------------------------------------------- from what a person types to captions
 
 def open_captioned(spec, size, split="train", limit=None, source="saliency", progress=None):
     """A packed, map-style data set of `size`-pixel squares whose captions all name a colour: `colored(WithCaptions(...))`.
 
-    spec: a folder with `captions.json` or with x.txt beside x.jpg (human captions); "cococaptions", which people unpack themselves, see `torchvision_set`; tar
-    shards, human where their samples bring captions; or whatever else `open_pictures` opens, if it has labels (derived captions). split, limit: as there;
-    limit counts captioned samples. source, progress: as in `WithCaptions`. Raises what these two raise.
+    spec: a folder with `captions.json` or with x.txt beside x.jpg (human captions); "cococaptions", which people unpack
+    themselves, see `torchvision_set`; tar shards, human where their samples bring captions; or whatever else
+    `open_pictures` opens, if it has labels (derived captions). split, limit: as there; limit counts captioned samples.
+    source, progress: as in `WithCaptions`. Raises what these two raise: ValueError, FileNotFoundError, ConnectionError.
+
+    >>> from colorlib.data import SceneSet, write_shards
+    >>> paths = write_shards(SceneSet(10, size=32, cache=False), "tars")
+    >>> len(open_captioned("tars", size=16)), open_captioned("tars", size=16)[0]["rgb"].shape
+    (9, torch.Size([3, 16, 16]))
     """
-    from colorlib import data                # late: this module is part of it
-    if split not in data.SPLIT_WORDS or limit is not None and limit < 1:
+    if split not in SPLIT_WORDS or limit is not None and limit < 1:
         raise ValueError(f"split is {split!r} and limit {limit}: choose train or val, and at least one picture.")
     path, local = Path(spec).expanduser(), photo_folder()
     if str(spec).lower() == "cococaptions" and not path.exists() and local and (local / "cococaptions").is_dir():
@@ -240,8 +265,8 @@ def open_captioned(spec, size, split="train", limit=None, source="saliency", pro
     elif path.is_dir() and has_captions(path):
         found = _split_of_folder(path, size, split)
     else:
-        found = data.open_pictures(spec, size, split=split)
-    return data.choose(colored(WithCaptions(found, source, progress)), limit=limit)
+        found = open_pictures(spec, size, split=split)
+    return choose(colored(WithCaptions(found, source, progress)), limit=limit)
 
 
 def has_captions(folder):
@@ -253,53 +278,8 @@ def has_captions(folder):
 
 def _split_of_folder(folder, size, split):
     """The packed split of a folder with captions."""
-    from colorlib import data
-    found, is_marked = data.find_split(folder, size, split, open_folder=lambda path, size: path)
+    found, is_marked = find_split(folder, size, split, open_folder=lambda path, size: path)
     if is_marked and found != folder and (folder / "captions.json").is_file() and not (found / "captions.json").is_file():
         packed = pack(Captioned(folder, size=size))                                # one table for both splits
-        return data.choose(packed, [one for one in packed.ids if one.startswith(f"{found.name}/")])
-    return data.take_split(pack(Captioned(found, size=size)), is_marked, folder, split)
-
-
-# ---------------------------------------------------------------- several data sets as one
-
-class Joined(torch.utils.data.Dataset):
-    """What `join` returns."""
-
-    def __init__(self, parts):
-        classes = [getattr(part, "classes", None) for part in parts]
-        self.parts, self.ends, self.left_out = parts, list(accumulate(map(len, parts))), sum(getattr(part, "left_out", 0) for part in parts)
-        self.classes = classes[0] if all(one == classes[0] for one in classes) else None
-        self.keys = set.intersection(*(set(part[0]) for part in parts)) - (set() if self.classes else {"label"})
-        found = {}                                                                 # a dict, for its order
-        for number, one in ((number, one) for number, part in enumerate(parts) for one in _ids(part)):
-            while one in found:                                                    # another set's picture has this name
-                one = f"{number}/{one}"
-            found[one] = number
-        self.ids = list(found)
-
-    starts = property(lambda self: [one for part in self.parts for one in part.starts])      # of clips
-
-    def __len__(self):
-        return len(self.ids)
-
-    def __getitem__(self, i):
-        i = range(len(self))[i]
-        number = bisect_right(self.ends, i)
-        sample = self.parts[number][i - (self.ends[number - 1] if number else 0)]
-        return {key: sample[key] for key in sample if key in self.keys} | {"id": self.ids[i]}
-
-
-def join(datasets):
-    """Map-style data sets one after another, as one: its samples hold what the samples of all hold.
-
-    ids stay unique: one that comes a second time gets its data set's number in front. classes, and with them label, stay only when all data sets have the same.
-    Raises ValueError for no data set, an empty one, and pictures of different sizes.
-    """
-    parts = list(datasets)
-    if not parts or any(isinstance(part, torch.utils.data.IterableDataset) or not len(part) for part in parts):
-        raise ValueError("join needs data sets with samples that can be shuffled: pass a list of packs, scenes and the like.")
-    sizes = {tuple(part[0]["rgb"].shape[1:]) for part in parts}
-    if len(sizes) > 1:
-        raise ValueError(f"The pictures are {' and '.join(f'{w} x {h}' for h, w in sorted(sizes))}: open all data sets with one size to join them.")
-    return parts[0] if len(parts) == 1 else Joined(parts)
+        return choose(packed, [one for one in packed.ids if one.startswith(f"{found.name}/")])
+    return take_split(pack(Captioned(found, size=size)), is_marked, folder, split)

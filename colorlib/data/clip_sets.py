@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import torch
 
-from colorlib.data.captioned import join
 from colorlib.data.clips import VIDEO_SUFFIXES, Clips, read_shots
+from colorlib.data.combining import choose, join
+from colorlib.data.opening import HELD_OUT, SPLIT_WORDS, find_split, open_pictures
 from colorlib.data.pairs import split_ids
 
+__all__ = ["open_clips", "SceneClips", "StillClips"]
+
 SCENE_CLIPS = {"train": 300, "val": 40}     # procedural clips unless a number is given
-VAL_SEED = 10_000_000       # seeds of the "val" scenes start here
 SHORTEST = 12               # frames of a procedural clip: shorter windows are cut out of one
 SHOT = "shot"               # as a number of frames: every shot whole
 SCENE_SHOT = 32             # frames of a whole procedural clip
@@ -23,14 +25,18 @@ LONGEST_SHOT = 96           # frames of it that are used
 def open_clips(spec, size, frames, stride=1, split="train", limit=None, seed=0, with_flow=False):
     """A map-style data set of windows of `frames` frames; samples: rgb `(T, 3, size, size)` uint8, id, clip.
 
-    spec: "scenes" or, so many clips of them, "scenes:80"; "stills:" and a folder of photos or a torchvision set, see `StillClips`; several with + between; or a
-    folder of clips or a video file, as `Clips` opens it, `shots.json` in it or beside it.
-    Its sub-folders train and val are the split; else the last shot of every clip that has several is "val"; else a tenth of the clips, at least one.
-    frames: a number, or "shot": every shot is one sample, of SHORTEST_SHOT to LONGEST_SHOT frames. stride: frames between the starts of two windows.
-    limit: at most so many windows, evenly spread. seed: of the scenes. with_flow: samples of scenes hold flow and occlusion, too, see `SceneClips`; a
-    folder's motion is not known. Raises FileNotFoundError where the data or the split are not there, ValueError for bad input.
+    spec: "scenes" or, so many clips of them, "scenes:80"; "stills:" and a folder of photos or a torchvision set, see
+    `StillClips`; several with + between; or a folder of clips or a video file, as `Clips` opens it, `shots.json` in it or
+    beside it. Its sub-folders train and val are the split; else the last shot of every clip that has several is "val";
+    else a tenth of the clips, at least one. frames: a number, or "shot": every shot is one sample, of SHORTEST_SHOT to
+    LONGEST_SHOT frames. stride: frames between the starts of two windows. limit: at most so many windows, evenly spread.
+    seed: of the scenes. with_flow: samples of scenes hold flow and occlusion, too, see `SceneClips`; a folder's motion is
+    not known. Raises FileNotFoundError where the data or the split are not there, ValueError for bad input.
+
+    >>> clips = open_clips("scenes:2", size=16, frames=3, stride=5)
+    >>> clips.ids, clips[0]["rgb"].shape
+    (['clip/0/000', 'clip/0/005', 'clip/1/000', 'clip/1/005'], torch.Size([3, 3, 16, 16]))
     """
-    from colorlib.data import SPLIT_WORDS, choose, open_pictures      # here, because the package imports this module
     if split not in SPLIT_WORDS:
         raise ValueError(f"split is {split!r}: choose train or val.")
     if limit is not None and limit < 1:
@@ -45,7 +51,8 @@ def open_clips(spec, size, frames, stride=1, split="train", limit=None, seed=0, 
     elif kind == "scenes":
         if count and (not count.isdecimal() or int(count) < 1):
             raise ValueError(f"{spec!r} does not say how many clips: write a number, such as scenes:80.")
-        found = SceneClips(int(count or SCENE_CLIPS[split]), size, frames, stride, seed + (VAL_SEED if split == "val" else 0), with_flow)
+        from colorlib.scenes import SEED_OF_VAL
+        found = SceneClips(int(count or SCENE_CLIPS[split]), size, frames, stride, seed + (SEED_OF_VAL if split == "val" else 0), with_flow)
     else:
         found = open_folder(Path(spec).expanduser(), size, frames, stride, split)
     return choose(found, limit=limit)
@@ -56,9 +63,14 @@ def open_clips(spec, size, frames, stride=1, split="train", limit=None, seed=0, 
 class SceneClips(torch.utils.data.Dataset):
     """Windows out of the procedural clips (`scenes.make_clip`) of the seeds seed .. seed + count - 1, each drawn when first asked for and then kept.
 
-    frames: of a window; "shot": each clip whole, SCENE_SHOT frames. with_flow: samples hold what is known of the motion, flow `(T - 1, 2, H, W)`
-    float32, dx and dy in pixels from frame t to t + 1, and occlusion `(T - 1, H, W)` bool, see `scenes.Clip`. They are for tests: training mirrors
-    and crops what looks like a picture, which would leave dx as it is.
+    frames: of a window; "shot": each clip whole, SCENE_SHOT frames. with_flow: samples hold what is known of the motion,
+    flow `(T - 1, 2, H, W)` float32, dx and dy in pixels from frame t to t + 1, and occlusion `(T - 1, H, W)` bool, see
+    `scenes.Clip`. They are for tests: training mirrors and crops what looks like a picture, which would leave dx as it
+    is. Raises ValueError for a count or stride below 1 or a seed below 0.
+
+    >>> sample = SceneClips(1, size=16, frames=4, with_flow=True)[0]
+    >>> sample["rgb"].shape, sample["flow"].shape
+    (torch.Size([4, 3, 16, 16]), torch.Size([3, 2, 16, 16]))
     """
 
     def __init__(self, count, size, frames, stride=1, seed=0, with_flow=False):
@@ -103,10 +115,15 @@ class SceneClips(torch.utils.data.Dataset):
 # ---------------------------------------------------------------- photos
 
 class StillClips(torch.utils.data.Dataset):
-    """A camera that moves over each photo: windows of `frames` frames with a pan of up to PAN of the side and a zoom of up to ZOOM a frame, the same each time
-    for the same photo and seed. What no clip that is short of shots can show: how many things there are.
+    """A camera that moves over each photo: windows of `frames` frames with a pan of up to PAN of the side and a zoom of up
+    to ZOOM a frame, the same each time for the same photo and seed. What no clip that is short of shots can show: how
+    many things there are.
 
-    pictures: map-style, samples with rgb `(3, S, S)` uint8 and id.
+    pictures: map-style, samples with rgb `(3, S, S)` uint8 and id. Samples: rgb `(frames, 3, S, S)` uint8, id, clip.
+
+    >>> from colorlib.data import SceneSet
+    >>> StillClips(SceneSet(1, size=16, cache=False), frames=5)[0]["rgb"].shape
+    torch.Size([5, 3, 16, 16])
     """
 
     def __init__(self, pictures, frames, seed=0):
@@ -122,13 +139,16 @@ class StillClips(torch.utils.data.Dataset):
         picture, rng = self.pictures[i], np.random.default_rng((self.seed, i))
         rgb = np.ascontiguousarray(picture["rgb"].permute(1, 2, 0).numpy())
         side, (dx, dy), zoom, times = len(rgb), rng.uniform(-PAN, PAN, 2), rng.uniform(-ZOOM, ZOOM), np.arange(self.frames) - (self.frames - 1) / 2
-        near = 1 / (1 - 2 * PAN * abs(times).max()) * (1 + ZOOM) ** abs(times).max()                                # so that the camera never sees beyond the photo
+        longest = abs(times).max()
+        near = 1 / (1 - 2 * PAN * longest) * (1 + ZOOM) ** longest      # so that the camera never sees beyond the photo
         frames = []
         for t in times:
             scale = near * (1 + zoom) ** t
             shift = side * (np.array([dx, dy]) * t + (1 - scale) / 2)
-            frames.append(cv2.warpAffine(rgb, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
-        return {"rgb": torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), "id": f"still/{picture['id']}", "clip": f"still/{picture['id']}"}
+            matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+            frames.append(cv2.warpAffine(rgb, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
+        name = f"still/{picture['id']}"
+        return {"rgb": torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2), "id": name, "clip": name}
 
 
 # ---------------------------------------------------------------- clips of a folder
@@ -160,7 +180,6 @@ class ClipWindows(torch.utils.data.Dataset):
 
 def open_folder(path, size, frames, stride, split):
     """The windows of one split of a folder of clips or of one video file, see `open_clips`."""
-    from colorlib.data import find_split      # here, because the package imports this module
     if not path.exists():
         raise FileNotFoundError(f"{path} is neither scenes, nor a folder of clips, nor a video file ({', '.join(VIDEO_SUFFIXES)}): "
                                 "check the spelling.")
@@ -181,7 +200,6 @@ def open_folder(path, size, frames, stride, split):
 def split_shots(shots, path):
     """{clip: [(number of the shot, first, last + 1), ...]} -> {"train": such, "val": such}. Raises FileNotFoundError for a single clip of one
     shot."""
-    from colorlib.data import HELD_OUT      # here, because the package imports this module
     last = {name: max(number for number, *_ in runs) for name, runs in shots.items()}
     several = {name for name, runs in shots.items() if min(number for number, *_ in runs) < last[name]}
     if several:

@@ -10,6 +10,8 @@ from colorlib.data.packing import Report, pack
 from colorlib.data.pairs import read_json
 from colorlib.data.sources import PICTURE_SUFFIXES, Pictures, Source, list_files
 
+__all__ = ["VIDEO_SUFFIXES", "Clips"]
+
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".m4v", ".gif")
 
 
@@ -21,7 +23,13 @@ class Clips(torch.utils.data.Dataset):
     a cut, a gap in the frame numbers or an unreadable frame. shots: {clip: [first frame of each shot, ...]}, or a JSON
     file with that, or with {"clip", "first_frame_of_each_shot"} or a list of these; `shots.json` of the folder is found
     by itself. Firsts count from 0, or are the frames' own numbers when they begin with the number of the first frame.
-    Clips are decoded once into the cache, at `size`.
+    Clips are decoded once into the cache, at `size`. Raises ValueError for frames or stride below 1 and where no shot is
+    long enough.
+
+    >>> from colorlib.data.video_writing import write_video
+    >>> path = write_video("clip.gif", np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8))
+    >>> Clips("clip.gif", frames=3, size=16).ids
+    ['clip.gif/000000', 'clip.gif/000001']
     """
 
     def __init__(self, folder, frames, size, stride=1, shots=None, crop="center"):

@@ -23,6 +23,8 @@ from pathlib import Path
 from colorlib import files
 from colorlib.progress import track
 
+__all__ = ["download", "is_offline", "OFFLINE"]
+
 MAX_BYTES = 4 << 30             # what nobody expects to be larger
 CHUNK = 1 << 20
 TIMEOUT = 30.0                  # seconds without a byte
@@ -47,18 +49,31 @@ class _Stale(Exception):
 
 
 def is_offline():
-    """Whether the environment forbids the network."""
+    """Whether the environment forbids the network: one of OFFLINE is set, and not to 0, false, no or off.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, COLORLIB_OFFLINE="1"):
+    ...     is_offline()
+    True
+    """
     return any(os.environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off") for name in OFFLINE)
 
 
 def download(url, path, sha256=None, size=None, max_bytes=MAX_BYTES, mirrors=(), retries=3, progress=None, timeout=TIMEOUT):
     """Fetch url, or the first mirror that works, to `path`; return the Path. A file that is there and passes the checks is kept.
 
-    sha256 (64 hex digits, or the first 8 or more of them) and size (bytes) are checked before the file gets its name: under `path` there is a whole file or
-    none. An interrupted download is resumed where what is kept of it is as it was and the server confirms that its file still is. Two processes that fetch
-    the same file take turns. retries: attempts for each address. timeout: seconds without a byte; a server that sends less than 1 KiB a second for a minute has
-    stopped, too. Raises ValueError for a bad argument, a wrong checksum or size, or a page in place of the file; ConnectionError when nothing answers, or the
-    network is forbidden (`is_offline`); OSError when the disk is full or cannot be written.
+    sha256 (64 hex digits, or the first 8 or more of them) and size (bytes) are checked before the file gets its name:
+    under `path` there is a whole file or none. An interrupted download is resumed where what is kept of it is as it was
+    and the server confirms that its file still is. Two processes that fetch the same file take turns. retries: attempts
+    for each address. timeout: seconds without a byte; a server that sends less than 1 KiB a second for a minute has
+    stopped, too. Raises ValueError for a bad argument, a wrong checksum or size, or a page in place of the file;
+    ConnectionError when nothing answers, or the network is forbidden (`is_offline`); IsADirectoryError where path is a
+    folder, OSError when the disk is full or cannot be written.
+
+    >>> Path("photos.tar").write_bytes(b"here already")
+    12
+    >>> download("https://example.org/photos.tar", "photos.tar", size=12).name      # so nobody is asked
+    'photos.tar'
     """
     path, addresses = Path(path).expanduser(), [_address(one) for one in (url, *mirrors)]
     if sha256 is not None and (not 8 <= len(sha256) <= 64 or set(sha256.lower()) - set("0123456789abcdef")):

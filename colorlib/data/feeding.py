@@ -15,6 +15,8 @@ from colorlib.data.packing import Packed
 from colorlib.data.resident import Resident
 from colorlib.data.streaming import Streamed
 
+__all__ = ["batches", "check_feed", "describe_feed", "check_unchanged", "collate", "augment"]
+
 AHEAD = 4           # batches each worker has ready
 MOST_REPEATS = 1000  # of one picture in a batch: more are a slip of the finger
 GONE = ("A process that loads pictures was ended from outside, mostly for want of memory: start fewer with --workers; the same command goes on from the last "
@@ -24,11 +26,18 @@ GONE = ("A process that loads pictures was ended from outside, mostly for want o
 def batches(dataset, batch_size, *, seed=0, first=0, steps=None, crop=None, flip=True, workers=0, rank=0, world=1, pin=False):
     """Endless shuffled training batches, each a function of (seed, update number) alone: a run can stop and go on.
 
-    dataset: map-style, samples are dicts; a `Resident` gives its batches on its device, a `Streamed` its shards' (see there). Yields dicts: tensors stacked
-    `(N, ...)`, everything else as lists. first: updates already done; steps: last update. crop: random square crops of every picture-like tensor (..., H, W), the
-    same for all of a sample; flip: mirror half of them. rank/world: this process's share of each batch; the shares
-    together are the batch of world=1. workers: processes that read, cut and collate whole batches; they change none. pin: into memory that a GPU copies from by
-    itself.
+    dataset: map-style, samples are dicts; a `Resident` gives its batches on its device, a `Streamed` its shards' (see
+    there). Yields dicts: tensors stacked `(N, ...)`, everything else as lists. first: updates already done; steps: last
+    update. crop: random square crops of every picture-like tensor (..., H, W), the same for all of a sample; flip: mirror
+    half of them. rank/world: this process's share of each batch; the shares together are the batch of world=1. workers:
+    processes that read, cut and collate whole batches; they change none. pin: into memory that a GPU copies from by
+    itself. Raises ValueError for a data set that is empty or can only be read from start to end, and for sizes and seeds
+    that make no sense; ChildProcessError for a worker that was ended.
+
+    >>> pictures = Packed(torch.zeros(10, 16, 16, 3, dtype=torch.uint8).numpy(), [str(i) for i in range(10)])
+    >>> epoch = list(batches(pictures, 5, steps=2, crop=8))
+    >>> epoch[0]["rgb"].shape, sorted(sum((batch["id"] for batch in epoch), [])) == pictures.ids
+    (torch.Size([5, 3, 8, 8]), True)
     """
     check_feed(batch_size, seed, workers, world)
     if isinstance(dataset, torch.utils.data.IterableDataset):
@@ -67,7 +76,12 @@ def ended(feed):
 
 
 def check_feed(batch_size, seed=0, workers=0, world=1):
-    """Raises ValueError for what `batches` cannot do, before anything is read."""
+    """Raises ValueError for what `batches` cannot do, before anything is read.
+
+    >>> check_feed(batch_size=10, world=4)
+    Traceback (most recent call last):
+    ValueError: batch_size 10 cannot be shared by 4 processes: take a multiple of 4.
+    """
     if batch_size % world:
         raise ValueError(f"batch_size {batch_size} cannot be shared by {world} processes: take a multiple of {world}.")
     if workers < 0:
@@ -113,7 +127,11 @@ def end_for_parent():
 
 
 def describe_feed(dataset, batch_size, *, seed=0, crop=None, flip=True, workers=0, world=1):
-    """What the batches of `batches` depend on, {name: plain value}: a run that goes on with other values is another run."""
+    """What the batches of `batches` depend on, {name: plain value}: a run that goes on with other values is another run.
+
+    >>> sorted(describe_feed(Packed(torch.zeros(10, 16, 16, 3).numpy(), list("abcdefghij")), 5))
+    ['batch_size', 'crop', 'flip', 'pictures', 'seed']
+    """
     known = {"batch_size": int(batch_size), "seed": int(seed), "crop": crop and int(crop), "flip": bool(flip), "pictures": fingerprint(dataset)}
     return known | ({"reading processes": world * max(1, workers)} if isinstance(dataset, Streamed) else {})
 
@@ -129,7 +147,10 @@ def fingerprint(dataset):
 
 
 def check_unchanged(dataset):
-    """Raises ValueError when a pack that a map-style data set is made of was written into since it was opened."""
+    """Raises ValueError when a pack that a map-style data set is made of was written into since it was opened.
+
+    >>> check_unchanged(Packed(torch.zeros(2, 8, 8, 3).numpy(), ["a", "b"]))      # in memory, so nobody can
+    """
     while dataset is not None:
         if isinstance(dataset, Packed):
             dataset.check()
@@ -187,7 +208,12 @@ def within(dataset, places):
 
 
 def collate(samples):
-    """A list of sample dicts -> one dict: tensors stacked, the rest as lists. Raises ValueError if they do not fit."""
+    """A list of sample dicts -> one dict: tensors stacked, the rest as lists. Raises ValueError if they do not fit.
+
+    >>> batch = collate([{"id": "a", "rgb": torch.zeros(3, 8, 8)}, {"id": "b", "rgb": torch.ones(3, 8, 8)}])
+    >>> batch["rgb"].shape, batch["id"]
+    (torch.Size([2, 3, 8, 8]), ['a', 'b'])
+    """
     batch = {}
     for key, value in samples[0].items():
         differs = lambda s: key not in s or torch.is_tensor(value) and s[key].shape != value.shape
@@ -230,8 +256,14 @@ def augment(batch, generator, crop=None, flip=True, rank=0, world=1):
     """Random crops and mirror images, the same for every picture-like tensor `(N, ..., H, W)` of a sample.
 
     Picture-like: at least four axes. Coordinates and optical flow are not: they would have to change with the mirror.
-    rank/world: the batch is this share (samples rank, rank + world, ...) of a larger one, and is treated as that part
-    of it would be.
+    generator: a torch.Generator. rank/world: the batch is this share (samples rank, rank + world, ...) of a larger one,
+    and is treated as that part of it would be. Raises ValueError for a crop larger than the pictures, and for pictures of
+    different sizes.
+
+    >>> rgb = torch.arange(64).view(1, 1, 8, 8)
+    >>> cut = augment({"rgb": rgb, "L": rgb, "label": torch.tensor([3])}, torch.Generator().manual_seed(0), crop=4)
+    >>> cut["rgb"].shape, torch.equal(cut["rgb"], cut["L"])
+    (torch.Size([1, 1, 4, 4]), True)
     """
     pictures = {key: value for key, value in batch.items() if torch.is_tensor(value) and value.ndim >= 4}
     count = len(next(iter(pictures.values()), ()))
@@ -242,8 +274,8 @@ def augment(batch, generator, crop=None, flip=True, rank=0, world=1):
 
 
 def plan_cut(sizes, count, generator, crop=None, flip=True, rank=0, world=1):
-    """The random `Cut` of `count` samples, or None where nothing is to be done. sizes: {key: (height, width)} of what is picture-like; for the rest see `augment`.
-    Raises ValueError for sizes that differ or are too small."""
+    """The random `Cut` of `count` samples, or None where nothing is to be done. sizes: {key: (height, width)} of what is
+    picture-like; for the rest see `augment`. Raises ValueError for sizes that differ or are too small."""
     if not sizes or not (crop or flip):
         return None
     first, (height, width) = next(iter(sizes.items()))

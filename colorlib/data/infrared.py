@@ -10,11 +10,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from colorlib.data.combining import choose
+from colorlib.data.opening import HELD_OUT, SPLIT_WORDS, open_pictures
 from colorlib.data.packing import cache_folder, pack, remember
 from colorlib.data.pairs import NirPairs, join_groups, match, split_ids
 from colorlib.data.pseudo_infrared import PseudoInfrared
 from colorlib.files import write_atomic
 from colorlib.progress import track
+
+__all__ = ["open_pairs", "split_sets", "split_pairs", "split_vcip2020", "shared_photos", "build_vcip_like"]
 
 HELD_OUT_SETS = 0.2         # of frames in sets: share of the pairs aimed at; whole sets, at least one
 CROP_SIDE = 680             # pixels of a photo that a crop of VCIP2020 shows, where there are so many
@@ -37,8 +41,11 @@ def set_of(name):
 def split_sets(ids, fraction=HELD_OUT_SETS, seed=0):
     """Cut ids into (rest, held out) by whole sets, the same way on every machine. Frames of one walk stay together.
 
-    The sets, ranked by a hash of seed and name, are held out until they make up `fraction` of the ids; one always is, one always stays. A single
-    set (one folder, no numbering) is cut by pairs, since nothing else is known.
+    The sets, ranked by a hash of seed and name, are held out until they make up `fraction` of the ids; one always is, one
+    always stays. A single set (one folder, no numbering) is cut by pairs, since nothing else is known.
+
+    >>> split_sets(["street_1", "street_2", "harbour_1", "harbour_2", "park_1", "park_2"])
+    (['street_1', 'street_2', 'park_1', 'park_2'], ['harbour_1', 'harbour_2'])
     """
     ids = list(ids)
     sets = {one: set_of(one) for one in ids}
@@ -56,7 +63,6 @@ def split_sets(ids, fraction=HELD_OUT_SETS, seed=0):
 def split_photos(ids, groups, folder):
     """Cut ids into {"train": ids, "val": ids} that share no group; a fixed tenth of the pairs, chosen by hash, is "val". Raises FileNotFoundError for
     too few."""
-    from colorlib.data import HELD_OUT      # here, because the package imports this module
     rest, held = split_ids(ids, HELD_OUT, groups=groups)
     if not rest or not held:
         raise FileNotFoundError(f"{folder} has too few photos for a train and a val split: add some, or make folders train and val.")
@@ -64,8 +70,15 @@ def split_photos(ids, groups, folder):
 
 
 def split_pairs(folder):
-    """The ids of a folder of pairs as {"train": ids, "val": ids}: by sets where every pair lies two folders deep (`set00/V000/I0001`), otherwise by
-    photo, as its name tells (`urban_0003_left`) or else as `shared_photos` sees it."""
+    """The ids of a folder of pairs as {"train": ids, "val": ids}: by sets where every pair lies two folders deep
+    (`set00/V000/I0001`), otherwise by photo, as its name tells (`urban_0003_left`) or else as `shared_photos` sees it.
+    Raises ValueError for a folder without pairs or with too many to look at, FileNotFoundError for too few photos.
+
+    >>> for name in (f"street_{i:04d}_{crop}_{kind}.png" for i in range(10) for crop in ("left", "right") for kind in ("rgb", "nir")):
+    ...     path = Path(name).write_bytes(b"")
+    >>> {split: len(ids) for split, ids in split_pairs(".").items()}
+    {'train': 18, 'val': 2}
+    """
     source = NirPairs(folder, PHOTO_SIDE)             # of one size, so that every size is cut alike
     if all(one.count("/") > 1 for one in source.names):
         return dict(zip(("train", "val"), split_sets(source.names)))
@@ -81,8 +94,17 @@ def split_pairs(folder):
 def split_vcip2020(folder):
     """The ids of the VCIP2020 challenge's folder as {"train", "val", "legacy"}.
 
-    legacy: its Testing pairs, on which published numbers were measured. val: Validation and Testing, copies left out. train: the training pairs that
-    are neither copies of these nor cut from the same photo; eight of the 28 Testing pairs are copies of training pairs.
+    legacy: its Testing pairs, on which published numbers were measured. val: Validation and Testing, copies left out.
+    train: the training pairs that are neither copies of these nor cut from the same photo; eight of the 28 Testing pairs
+    are copies of training pairs. Raises ValueError for a folder without pairs.
+
+    >>> random = np.random.default_rng(0)
+    >>> for name in ("1", "2", "Validation/3", "Testing/4"):
+    ...     Path(name).parent.mkdir(exist_ok=True)
+    ...     for kind in ("rgb", "nir"):
+    ...         Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(f"{name}_{kind}.png")
+    >>> split_vcip2020(".")
+    {'train': ['1', '2'], 'val': ['Testing/4', 'Validation/3'], 'legacy': ['Testing/4']}
     """
     dataset = pack(NirPairs(folder, PHOTO_SIDE, drop_gray=False))
     part_of = lambda one: VCIP_PARTS.get(one.split("/")[0].lower(), "train") if "/" in one else "train"
@@ -103,13 +125,20 @@ def is_vcip2020(folder):
 
 
 def open_pairs(folder, size, split="train", limit=None):
-    """Pairs of a folder (see `NirPairs`) as a packed, map-style data set of `size`-pixel squares: rgb, nir.
+    """Pairs of a folder (see `NirPairs`) as a packed, map-style data set of `size`-pixel squares: rgb `(3, size, size)`, nir
+    `(1, size, size)`, uint8.
 
-    split: "train", "val" or "all", and for the folder of the VCIP2020 challenge "legacy" (see `split_vcip2020`). Sub-folders `train` and `val` are taken as
-    they are; otherwise `split_pairs` cuts. "pseudo:" before the name of a folder or set of colour photos means made-up infrared, see
-    `PseudoInfrared`. Raises FileNotFoundError when the folder is not there or has too few photos, ValueError when it holds no pairs.
+    split: "train", "val" or "all", and for the folder of the VCIP2020 challenge "legacy" (see `split_vcip2020`).
+    Sub-folders `train` and `val` are taken as they are; otherwise `split_pairs` cuts. "pseudo:" before the name of a
+    folder or set of colour photos means made-up infrared, see `PseudoInfrared`. Raises FileNotFoundError when the folder
+    is not there or has too few photos, ValueError when it holds no pairs.
+
+    >>> from colorlib.data import SceneSet, write_shards
+    >>> paths = write_shards(SceneSet(10, size=32, cache=False), "tars")
+    >>> sample = open_pairs("pseudo:tars", size=16, split="val")[0]
+    >>> sample["nir"].shape, sample["id"].partition("/")[0]
+    (torch.Size([1, 16, 16]), 'pseudo')
     """
-    from colorlib.data import SPLIT_WORDS, choose, open_pictures
     if split not in (*SPLIT_WORDS, "legacy", "all"):
         raise ValueError(f"split is {split!r}: choose train, val or all (of VCIP2020 also legacy).")
     if str(folder).startswith("pseudo:"):
@@ -136,9 +165,15 @@ def open_pairs(folder, size, split="train", limit=None):
 def shared_photos(dataset):
     """{id: group} of pairs (samples with rgb, nir of one square size): those cut from one photo, and copies, have the same group.
 
-    Two square crops of one photo overlap, side by side or one above the other: a strip at an edge of the one lies somewhere in the other. Colour
-    and infrared must agree on it at the same place, at a normalised correlation above SAME_PHOTO. Found once and remembered in the cache folder under
-    a hash of the pictures.
+    Two square crops of one photo overlap, side by side or one above the other: a strip at an edge of the one lies
+    somewhere in the other. Colour and infrared must agree on it at the same place, at a normalised correlation above
+    SAME_PHOTO. Found once and remembered in the cache folder under a hash of the pictures.
+
+    >>> from colorlib.data.sources import sample_photos
+    >>> for kind in ("rgb", "nir"):
+    ...     Image.fromarray(dict(sample_photos())["coffee"]).save(f"cup_{kind}.png")
+    >>> build_vcip_like(".", "crops", side=128), shared_photos(pack(NirPairs("crops", 128), "packs"))
+    (2, {'cup_left': 'cup_left', 'cup_right': 'cup_left'})
     """
     pictures, ids = [small_pair(dataset[i]) for i in range(len(dataset))], list(dataset.ids)
     digest = hashlib.sha256(repr((ids, PHOTO_SIDE, STRIP, MARGIN, COARSE, COARSE_STRIP, COARSE_NCC, DETAIL, SAME_PHOTO)).encode())
@@ -219,9 +254,16 @@ def build_vcip_like(epfl_dir, target, side=256, progress=None):
     """Cut pairs the way the VCIP2020 challenge did from the photos of the EPFL RGB-NIR Scene set (Brown and Suesstrunk, CVPR 2011;
     `country/0000_rgb.tiff` with `country/0000_nir.tiff`, nine categories); returns the number of pairs in the end.
 
-    Of each photo two squares, as large as it allows but at most CROP_SIDE pixels, top left and bottom right, shrunk bicubically to `side` pixels:
-    `target/urban_0003_left_rgb.png`, `_left_nir.png`, `_right_...`. The challenge also sorted photos out by hand; this does not. Files that are there
-    are kept, so an interrupted run goes on. A photo that cannot be read is warned about and left out. Raises ValueError for a folder without pairs.
+    Of each photo two squares, as large as it allows but at most CROP_SIDE pixels, top left and bottom right, shrunk
+    bicubically to `side` pixels: `target/urban_0003_left_rgb.png`, `_left_nir.png`, `_right_...`. The challenge also
+    sorted photos out by hand; this does not. Files that are there are kept, so an interrupted run goes on. A photo that
+    cannot be read is warned about and left out. Raises ValueError for a folder without pairs.
+
+    >>> Path("epfl/urban").mkdir(parents=True)
+    >>> for kind in ("rgb", "nir"):
+    ...     Image.new("RGB", (90, 60)).save(f"epfl/urban/0003_{kind}.png")
+    >>> build_vcip_like("epfl", "pairs", side=32), sorted(path.name for path in Path("pairs").glob("*_rgb.png"))
+    (2, ['urban_0003_left_rgb.png', 'urban_0003_right_rgb.png'])
     """
     source, target = NirPairs(epfl_dir), Path(target).expanduser()
     target.mkdir(parents=True, exist_ok=True)

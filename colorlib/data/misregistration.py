@@ -5,6 +5,10 @@ import cv2
 import numpy as np
 import torch
 
+from colorlib.data.combining import ids_of
+
+__all__ = ["KINDS", "Misregistered", "parse_misregistration"]
+
 # kind: (amount if none is named, what it measures); pixels are those of the data set's pictures
 KINDS = {"shift": (4, "largest shift, whole pixels"), "affine": (1, "times 3 degrees and 3 %"),
          "homography": (8, "largest shift of a corner, pixels"), "elastic": (4, "largest displacement, pixels"),
@@ -15,7 +19,11 @@ STAYS = ("nir", "valid")            # what lies on the infrared picture; all els
 
 
 def parse_misregistration(text):
-    """"shift:4", "elastic", "shuffled" -> (kind, amount). Raises ValueError for what is not one of KINDS with a number."""
+    """"shift:4", "elastic", "shuffled" -> (kind, amount). Raises ValueError for what is not one of KINDS with a number.
+
+    >>> parse_misregistration("shift:2"), parse_misregistration("elastic")
+    (('shift', 2.0), ('elastic', 4.0))
+    """
     kind, colon, number = str(text).partition(":")
     try:
         amount = float(number) if colon else float(KINDS[kind][0])
@@ -37,11 +45,18 @@ class Misregistered(torch.utils.data.Dataset):
     """A map-style data set of infrared pairs whose rgb, and all that lies on it (mask, saliency), is moved against nir. For training; tests stay
     registered.
 
-    kind, amount: see KINDS. "shift": both axes by U{-amount, ..., amount}. "affine": a rotation within ROTATION and a scaling within SCALING about
-    the middle, times amount. "homography": every corner by U(-amount, amount) along both axes (ours). "elastic": a random field, smooth over
-    ELASTIC_SIGMA, whose longest arrow is amount (after Simard et al. 2003). "shuffled": the rgb of another pair, so that nothing is paired. Each pair
-    is moved once and for all, as its id and the seed say. Edges are repeated where a picture has no pixels. Raises ValueError for a bad kind or
-    amount and for samples without nir.
+    kind, amount: see KINDS. "shift": both axes by U{-amount, ..., amount}. "affine": a rotation within ROTATION and a
+    scaling within SCALING about the middle, times amount. "homography": every corner by U(-amount, amount) along both
+    axes (ours). "elastic": a random field, smooth over ELASTIC_SIGMA, whose longest arrow is amount (after Simard et al.
+    2003). "shuffled": the rgb of another pair, so that nothing is paired. Each pair is moved once and for all, as its id
+    and the seed say. Edges are repeated where a picture has no pixels. Raises ValueError for a bad kind or amount and for
+    samples without nir.
+
+    >>> from colorlib.data import SceneSet
+    >>> pairs = SceneSet(2, size=32, cache=False)
+    >>> moved = Misregistered(pairs, "shift", 4)
+    >>> [torch.equal(moved[0][key], pairs[0][key]) for key in ("nir", "rgb")]
+    [True, False]
     """
 
     def __init__(self, dataset, kind, amount=0.0, seed=0):
@@ -49,7 +64,7 @@ class Misregistered(torch.utils.data.Dataset):
         if not len(dataset) or "nir" not in dataset[0]:
             raise ValueError("Misregistered needs infrared pairs: pass a data set whose samples hold rgb and nir.")
         self.dataset, self.kind, self.amount, self.seed = dataset, kind, amount, seed
-        self.ids = list(dataset.ids) if hasattr(dataset, "ids") else [dataset[i]["id"] for i in range(len(dataset))]
+        self.ids = list(ids_of(dataset))
         self.partners = derange(len(dataset), seed) if kind == "shuffled" else None
 
     def __len__(self):

@@ -19,11 +19,17 @@ from filelock import FileLock
 
 from colorlib import files
 
+__all__ = ["pack", "Packed", "Report", "cache_folder"]
+
 
 @dataclass
 class Report:
-    """What became of a source's candidates: names of grey pictures, (name, reason) of unreadable ones, names of other
-    files."""
+    """What became of a source's candidates: names of grey pictures, (name, reason) of unreadable ones, names of other files.
+
+    >>> print(Report(kept=98, gray=["fog.jpg"], corrupt=[("half.jpg", "it ends too early")]))
+    98 kept, 1 grey, 1 unreadable, 0 not pictures
+    unreadable: half.jpg (it ends too early)
+    """
     kept: int = 0
     gray: list = field(default_factory=list)
     corrupt: list = field(default_factory=list)
@@ -47,11 +53,15 @@ class Report:
 
 
 class Packed(torch.utils.data.Dataset):
-    """Pictures decoded once into one uint8 memory map `(N, H, W, 3)`: the fastest source, small enough for a laptop's
-    disk.
+    """Pictures decoded once into one uint8 memory map `(N, H, W, 3)`: the fastest source, small enough for a laptop's disk.
+    An array in memory will do, too: the shortest way to a data set of one's own.
 
     ids: N strings; labels: N integers or None; extra: {key: array `(N, ...)` or list of N} for whatever else a sample
     holds; digest: a hash of all that, where it is known.
+
+    >>> packed = Packed(np.zeros((2, 8, 12, 3), np.uint8), ["a", "b"], labels=[0, 1], extra={"caption": ["night", "coal"]})
+    >>> {key: getattr(value, "shape", value) for key, value in packed[1].items()}
+    {'rgb': torch.Size([3, 8, 12]), 'id': 'b', 'label': torch.Size([]), 'caption': 'coal'}
     """
 
     def __init__(self, rgb, ids, labels=None, extra=None, report=None, classes=None, digest=None):
@@ -107,7 +117,8 @@ class Packed(torch.utils.data.Dataset):
 
 
 def gather_rows(values, places, cut=None, channels_last=False):
-    """Rows of an array `(N, ...)`, cut if they are pictures, as one tensor; channels_last: rows `(H, W, C)` become `(C, H, W)`. What is cut away is not read."""
+    """Rows of an array `(N, ...)`, cut if they are pictures, as one tensor; channels_last: rows `(H, W, C)` become
+    `(C, H, W)`. What is cut away is not read."""
     rows = [values[i].transpose(2, 0, 1) if channels_last else values[i] for i in places]
     if cut is not None:
         height, width = cut.side
@@ -140,7 +151,11 @@ def _open_maps(value):
 # ---------------------------------------------------------------- the cache
 
 def cache_folder():
-    """Where packs are kept: the environment variable COLORLIB_CACHE, or `~/.cache/colorlib`."""
+    """Where packs are kept: the environment variable COLORLIB_CACHE, or `~/.cache/colorlib`.
+
+    >>> cache_folder().is_absolute() or "COLORLIB_CACHE" in os.environ
+    True
+    """
     return Path(os.environ.get("COLORLIB_CACHE") or "~/.cache/colorlib").expanduser()
 
 
@@ -167,7 +182,12 @@ def pack(source, folder=None, threads=None):
     source: `Pictures`, `Shards`, pairs, scenes, ... made with a `size`. folder: where to keep the pack (default:
     `cache_folder()`). threads: decoding threads (default: one a core, at most 8). A pack of the same files and settings
     is opened instead of made; a damaged one is made again. Raises ValueError when nothing usable is left, with the
-    report's first lines, and for files that change meanwhile.
+    report's first lines, and for files that change meanwhile; OSError when the cache cannot be written.
+
+    >>> from colorlib.data import SceneSet
+    >>> packed = pack(SceneSet(3, size=16, cache=False), folder="packs")
+    >>> packed.rgb.shape, type(packed.rgb).__name__
+    ((3, 16, 16, 3), 'memmap')
     """
     if getattr(source, "size", None) is None or not hasattr(source, "stream"):
         raise ValueError(f"{type(source).__name__} cannot be packed: pass a source such as Pictures(folder, size=128), "
@@ -189,8 +209,7 @@ def pack(source, folder=None, threads=None):
     except OSError as error:
         if error.errno not in files.DISK and not str(error.filename or target.parent).startswith(str(target.parent)):
             raise                                         # of the source, not of the cache
-        raise OSError(f"The pack could not be written to {target.parent} ({error}): free some space there, or name "
-                      "another "
+        raise OSError(f"The pack could not be written to {target.parent} ({error}): free some space there, or name another "
                       "folder with COLORLIB_CACHE.") from error
     return _open_pack(target, stamp)
 

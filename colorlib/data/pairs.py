@@ -12,6 +12,8 @@ import torch
 from colorlib.data.packing import Report, pack
 from colorlib.data.sources import PICTURE_SUFFIXES, Source, decode, list_files, to_tensor
 
+__all__ = ["NirPairs", "Captioned", "Masked", "SceneSet", "split_ids", "join_groups"]
+
 TWIN = re.compile(r"(.+)[_-](rgb|nir)([_-]reg)?", re.IGNORECASE)      # stems such as 0001_rgb, 0001_rgb_reg, 0001_nir
 TWIN_FOLDER = re.compile(r"(rgb|nir)([_-]reg(istered)?)?", re.IGNORECASE)      # folders of one kind: NIR, RGB-Registered
 
@@ -21,7 +23,10 @@ def split_ids(ids, fraction, seed=0, groups=None):
 
     The ids are ranked by sha256 of seed and group; the first `fraction` of them (rounded) are held out. groups: {id:
     group} or a function of the id; all ids of a group land on the same side, such as the crops of one photo. Default:
-    each id alone.
+    each id alone. Raises ValueError for a fraction beyond 0 to 1.
+
+    >>> split_ids(["a1", "a2", "b1", "b2", "c1", "c2"], 1 / 3, groups=lambda one: one[0])
+    (['a1', 'a2', 'b1', 'b2'], ['c1', 'c2'])
     """
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction is {fraction}: give the share to hold out, from 0 to 1.")
@@ -40,8 +45,11 @@ def split_ids(ids, fraction, seed=0, groups=None):
 
 
 def join_groups(pairs):
-    """Pairs of ids that belong together (two crops of one photo) -> {id: group} for `split_ids`; links are followed to
-    their end."""
+    """Pairs of ids that belong together (two crops of one photo) -> {id: group} for `split_ids`; links are followed to their end.
+
+    >>> join_groups([("a", "b"), ("b", "c"), ("d", "e")])
+    {'a': 'a', 'b': 'a', 'c': 'a', 'd': 'd', 'e': 'd'}
+    """
     group = {}
 
     def root(one):
@@ -65,7 +73,14 @@ class NirPairs(Source):
     [width, height]}} whose matrix takes an RGB pixel (x, y) to its NIR pixel, in pictures of that size; smaller copies
     of the pictures are fine. The NIR photo is then warped onto the RGB one, and `valid` `(1, H, W)` is 1 where it had
     pixels (0 at margins, where nir is 0). None: as they are. A photo without its partner, without a matrix, or whose
-    partner has another shape is named in the report and skipped.
+    partner has another shape is named in the report and skipped. Raises ValueError for a folder without pairs and for an
+    affine table of another form.
+
+    >>> from PIL import Image
+    >>> for kind in ("rgb", "nir"):
+    ...     Image.new("RGB", (40, 30), (90, 160, 60)).save(f"park_{kind}.png")
+    >>> NirPairs(".", size=16)[0]["nir"].shape
+    torch.Size([1, 16, 16])
     """
 
     def __init__(self, folder, size=None, affine=None, crop="center", drop_gray=True):
@@ -194,7 +209,12 @@ class Captioned(Source):
 
     captions_json: a list of {"file", "captions"}, a dict {file: captions}, or COCO's own file ({"images",
     "annotations"}); files are paths inside the folder. None: `captions.json` of the folder if it is there, otherwise
-    the lines of `x.txt` beside `x.jpg`.
+    the lines of `x.txt` beside `x.jpg`. Raises ValueError for a folder without captions and a table of another form.
+
+    >>> from PIL import Image
+    >>> Image.new("RGB", (40, 30), (90, 160, 60)).save("park.png")
+    >>> Path("park.txt").write_text("a green park") and Captioned(".", size=16)[0]["captions"]
+    ['a green park']
     """
 
     def __init__(self, folder, captions_json=None, size=None, crop="center", drop_gray=True):
@@ -249,7 +269,14 @@ def _clean(captions):
 class Masked(Source):
     """Photos with masks of their salient objects: `x.jpg` with `x_mask.png`. Samples: rgb, mask `(1, H, W)` uint8 0 or
     1 (from half white on), saliency `(1, H, W)` uint8 0..255, the mask as it is stored. Photos without a mask are named
-    in the report and skipped."""
+    in the report and skipped. Raises ValueError for a folder without masks.
+
+    >>> from PIL import Image
+    >>> for name, level in (("park.png", (90, 160, 60)), ("park_mask.png", (200, 200, 200))):
+    ...     Image.new("RGB", (40, 30), level).save(name)
+    >>> int(Masked(".", size=16)[0]["mask"].sum())
+    256
+    """
 
     def __init__(self, folder, size=None, crop="center", drop_gray=True):
         self.folder = Path(folder).expanduser().resolve()
@@ -278,12 +305,16 @@ class Masked(Source):
 # ---------------------------------------------------------------- procedural scenes
 
 class SceneSet(Source):
-    """The scenes of the seeds seed .. seed + count - 1, painted once into memory maps (cache=False: painted when asked
-    for).
+    """The scenes of the seeds seed .. seed + count - 1, painted once into memory maps (cache=False: painted when asked for).
 
     Samples: rgb; label (into `classes`); mask `(1, H, W)` 0 or 1 of the main object; saliency, nir, line_art `(1, H,
     W)` 0..255; captions (3 strings) and caption (the first); color, the main object's colour word. Two sets share no
-    scene when their seeds lie `count` apart. The same seeds go into `scenes.bayes_ceiling`.
+    scene when their seeds lie `count` apart. The same seeds go into `scenes.bayes_ceiling`. Raises ValueError for a count
+    below 1 or a seed below 0.
+
+    >>> sample = SceneSet(1, size=32, cache=False)[0]
+    >>> sample["rgb"].shape, sample["nir"].shape, sample["caption"]
+    (torch.Size([3, 32, 32]), torch.Size([1, 32, 32]), 'a blue umbrella, by the blue sea')
     """
 
     def __init__(self, count, size=64, seed=0, cache=True):
@@ -301,8 +332,7 @@ class SceneSet(Source):
         scene = scenes.make_scene(self.seed + i, self.size)
         planes = {"mask": scene.masks[0].astype(np.uint8), "saliency": scene.saliency, "nir": scene.nir,
                   "line_art": scene.line_art}
-        return {"rgb": to_tensor(scene.rgb), "label": torch.tensor(scene.label), "caption": scene.captions[0],
-                "color": scene.color,
+        return {"rgb": to_tensor(scene.rgb), "label": torch.tensor(scene.label), "caption": scene.captions[0], "color": scene.color,
                 "captions": list(scene.captions)} | {key: to_tensor(plane) for key, plane in planes.items()}
 
     ids = property(lambda self: self.names)

@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 import torch
 
+__all__ = ["PseudoInfrared", "pseudo_nir"]
+
 LEAF = 0.10, 0.03           # excess green at which half a leaf is seen, and how softly; leaves are mostly above 0.15 (ours, by eye)
 BLUE = 0.10, 0.03           # the same of excess blue, for sky and water
 LEAF_GAIN = 0.65            # share of the way to white that leaves go
@@ -15,9 +17,14 @@ DYE_SPREAD = 0.5            # largest share by which a hue's brightness changes
 def pseudo_nir(rgb, seed=0):
     """A made-up near-infrared picture of a colour photo, `(H, W)` uint8, an array for an array and a tensor for a tensor. Synthetic.
 
-    rgb: array `(H, W, 3)` or tensor `(3, H, W)`, uint8. Leaves become bright (a soft mask of the excess green 2g - r - b of the chromatic
-    coordinates, Woebbecke et al. 1995), blue sky and water dark, and every other hue brighter or darker by a random gain, the more the purer it is,
-    as dyes reflect infrared whatever their colour. seed: of these gains.
+    rgb: array `(H, W, 3)` or tensor `(3, H, W)`, uint8. Leaves become bright (a soft mask of the excess green 2g - r - b
+    of the chromatic coordinates, Woebbecke et al. 1995), blue sky and water dark, and every other hue brighter or darker
+    by a random gain, the more the purer it is, as dyes reflect infrared whatever their colour. seed: of these gains.
+    Raises ValueError for another shape or dtype.
+
+    >>> leaf, sky = np.uint8([[[60, 160, 50]]]), np.uint8([[[80, 150, 230]]])
+    >>> int(pseudo_nir(leaf)[0, 0]) > 180, int(pseudo_nir(sky)[0, 0]) < 70
+    (True, True)
     """
     array = rgb.permute(1, 2, 0).cpu().numpy() if torch.is_tensor(rgb) else np.asarray(rgb)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8:
@@ -44,8 +51,14 @@ def _dye_gain(hue, seed):
 
 
 class PseudoInfrared(torch.utils.data.Dataset):
-    """A map-style data set whose samples also hold a made-up nir `(1, H, W)` uint8, with other gains for every picture. `synthetic` is True and ids
-    begin with `pseudo/`, so that its scores cannot pass for those of real pairs."""
+    """A map-style data set whose samples also hold a made-up nir `(1, H, W)` uint8, with other gains for every picture.
+    `synthetic` is True and ids begin with `pseudo/`, so that its scores cannot pass for those of real pairs.
+
+    >>> from colorlib.data import Packed
+    >>> sample = PseudoInfrared(Packed(np.zeros((1, 8, 8, 3), np.uint8), ["coal"]))[0]
+    >>> sample["id"], sample["nir"].shape
+    ('pseudo/coal', torch.Size([1, 8, 8]))
+    """
     synthetic = True
 
     def __init__(self, dataset, seed=0):

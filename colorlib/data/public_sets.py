@@ -15,6 +15,8 @@ from colorlib.data.pairs import Captioned
 from colorlib.data.sources import Source, decode
 from colorlib.files import make_folder
 
+__all__ = ["NAMES", "SPLITS", "torchvision_set"]
+
 NAMES = ("Imagenette", "Places365", "Flowers102", "STL10", "CocoCaptions")
 SPLITS = {"Imagenette": {"train": "train", "val": "val"},
           "Places365": {"train": "train-standard", "val": "val", "test": "test", "train-challenge": "train-challenge"},
@@ -35,6 +37,10 @@ def torchvision_set(name, root=None, split="train", size=None, download=False, c
     when it is missing; torchvision checks the MD5 sums. CocoCaptions, which torchvision does not download, is read from
     `root/<split>2017/` and `root/annotations/captions_<split>2017.json`. Raises ValueError for an unknown name or
     split, FileNotFoundError when the data are missing, ConnectionError when they cannot be fetched.
+
+    >>> torchvision_set("STL10", split="unlabelled")
+    Traceback (most recent call last):
+    ValueError: STL10 has no split 'unlabelled': choose one of train, val, test, unlabeled, train+unlabeled.
     """
     known = {one.lower(): one for one in NAMES}
     if (name := known.get(str(name).lower())) is None:

@@ -20,8 +20,10 @@ from colorlib import files
 from colorlib.data.archives import ends_well
 from colorlib.data.downloads import OFFLINE, is_offline
 from colorlib.data.packing import Report
-from colorlib.data.sources import (CACHE_VERSION, PICTURE_SUFFIXES, check_sample, check_square, decode, resize,
-                              run_in_order, sort_out, stamp_files, to_tensor)
+from colorlib.data.sources import (CACHE_VERSION, PICTURE_SUFFIXES, check_sample, check_square, decode, resize, run_in_order, sort_out, stamp_files,
+                                   to_tensor)
+
+__all__ = ["Shards", "write_shards", "SHARD_SUFFIXES", "PLANES"]
 
 SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 CUT_SHORT = "the tar ends too early or is damaged ({}): what came before is used; copy it again"
@@ -38,7 +40,13 @@ class Shards(torch.utils.data.IterableDataset):
     (`https://...`), or a list of these. A tar holds WebDataset samples (`key.jpg`, `key.cls`,
     `key.txt` with the caption, `key.json`, `key.nir.png`, ...) or just pictures: the label is then the folder a picture
     lies in, numbered by sorted name (`classes`). size, crop and drop_gray as in `Pictures`. Unreadable members, and
-    tars that end too early, are named in `report` of the last pass.
+    tars that end too early, are named in `report` of the last pass. Raises ValueError where there is no tar, and for what
+    names a command; ConnectionError for an address where the network is off.
+
+    >>> from colorlib.data import SceneSet
+    >>> paths = write_shards(SceneSet(3, size=16, cache=False), "tars")
+    >>> [(sample["id"], sample["nir"].shape) for sample in Shards("tars", size=8)][:1]
+    [('scene/0', torch.Size([1, 8, 8]))]
     """
 
     def __init__(self, shards, size=None, crop="center", drop_gray=True):
@@ -244,11 +252,15 @@ def expand_braces(pattern):
 # ---------------------------------------------------------------- write
 
 def write_shards(dataset, folder, per_shard=1000, picture_format="png"):
-    """Write a dict dataset as WebDataset tars `shard-000000.tar`, ... and return their paths. `Shards(folder)` gives
-    the samples back.
+    """Write a dict dataset as WebDataset tars `shard-000000.tar`, ... and return their paths. `Shards(folder)` gives the
+    samples back.
 
     picture_format: "png" keeps every value, "jpg" is five times smaller (quality 95, no chroma subsampling). Written
     whole or not at all. Raises ValueError when the folder already holds shards.
+
+    >>> from colorlib.data import SceneSet
+    >>> [path.name for path in write_shards(SceneSet(3, size=16, cache=False), "tars", per_shard=2)]
+    ['shard-000000.tar', 'shard-000001.tar']
     """
     import webdataset
     folder = Path(folder).expanduser()

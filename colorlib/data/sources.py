@@ -19,10 +19,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from colorlib import files
 from colorlib.data.packing import Report, cache_path, remember
+from colorlib.images.reading import CAMERA_RAW, READ_FORMATS, open_image, to_8bit
 from colorlib.lab import rgb_to_lab
 from colorlib.progress import track
-from colorlib.reading import CAMERA_RAW, READ_FORMATS, open_image, to_8bit
+
+__all__ = ["Source", "Pictures", "decode", "resize", "to_tensor", "is_gray", "sample_photos", "photo_folder", "PHOTOS"]
 
 # A bound on the 99th percentile of chroma, in CIE units. Below it lie 122 of 4,367 Imagenette photos: black-and-white
 # ones, or grey things on grey. A bound on the mean (2, say) drops 191 of them, red toys on grey lakes and orange saws
@@ -38,10 +41,13 @@ PHOTOS = ("astronaut", "coffee", "chelsea", "rocket", "stereo_motorcycle", "hubb
 
 
 def is_gray(rgb):
-    """Whether a picture has no colour worth learning: at most 1 % of its 64-pixel thumbnail has a chroma of 6 CIE units
-    or more.
+    """Whether a picture has no colour worth learning: at most 1 % of its 64-pixel thumbnail has a chroma of 6 CIE units or more.
 
     rgb: array `(H, W, 3)` or tensor `(3, H, W)`, uint8 or float in [0, 1]. Toned pictures (sepia) count as coloured.
+
+    >>> grey, sepia = np.full((8, 8, 3), 119, np.uint8), np.full((8, 8, 3), (112, 90, 66), np.uint8)
+    >>> is_gray(grey), is_gray(sepia)
+    (True, False)
     """
     rgb = cv2.merge(list(rgb.cpu().numpy())) if torch.is_tensor(rgb) else np.asarray(rgb)
     height, width = rgb.shape[:2]
@@ -52,11 +58,14 @@ def is_gray(rgb):
 
 
 def resize(picture, size, crop="center"):
-    """`(H, W)` or `(H, W, C)` uint8 -> a square of side `size`: the central square ("center") or everything, distorted
-    ("squash").
+    """`(H, W)` or `(H, W, C)` uint8 -> a square of side `size`: the central square ("center") or everything, distorted ("squash").
 
     Shrinking averages areas, so it does not alias; enlarging is linear, so it invents no colours. size=None keeps the
     picture.
+
+    >>> chess = 200 * (np.indices((4, 6)).sum(0) % 2).astype(np.uint8)
+    >>> resize(chess, 2).tolist()
+    [[100, 100], [100, 100]]
     """
     if size is None:
         return picture
@@ -71,7 +80,12 @@ def resize(picture, size, crop="center"):
 
 def decode(source, verify=True):
     """A path or binary file -> `(H, W, 3)` uint8; 16 bits are rounded to 8 and transparent parts shown on white. verify: see
-    `open_image`. Raises ValueError."""
+    `open_image`. Raises ValueError for what is no picture, or a damaged one.
+
+    >>> Image.new("RGBA", (2, 1), (0, 0, 0, 0)).save("clear.png")
+    >>> decode("clear.png").tolist()
+    [[[255, 255, 255], [255, 255, 255]]]
+    """
     picture = open_image(source, verify=verify)
     rgb, alpha = (None if x is None else to_8bit(x) for x in (picture.rgb, picture.alpha))
     if alpha is None or alpha.min() == 255:
@@ -81,7 +95,11 @@ def decode(source, verify=True):
 
 
 def to_tensor(picture):
-    """`(H, W)` or `(H, W, C)` array -> contiguous `(1 or C, H, W)` tensor."""
+    """`(H, W)` or `(H, W, C)` array -> contiguous `(1 or C, H, W)` tensor.
+
+    >>> to_tensor(np.zeros((4, 6, 3))).shape, to_tensor(np.zeros((4, 6))).shape
+    (torch.Size([3, 4, 6]), torch.Size([1, 4, 6]))
+    """
     picture = picture[..., None] if picture.ndim == 2 else picture
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
@@ -93,25 +111,19 @@ def list_files(folder, recursive=True):
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: check the path.")
     names, seen = [], set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, found in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(parent)) in seen:
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
-        names += [(Path(parent) / name).relative_to(folder).as_posix() for name in files if not name.startswith(".")]
+        names += [(Path(parent) / name).relative_to(folder).as_posix() for name in found if not name.startswith(".")]
     return sorted(names)
 
 
 def stamp_files(paths):
     """A hash that changes when any of the files does: names, sizes and times of the last change."""
-    def look(path):
-        try:
-            found = os.stat(path)
-        except OSError:            # a broken link: reading it will say so
-            return None
-        return found.st_size, found.st_mtime_ns
-    return hashlib.sha256(json.dumps([(os.fspath(path), look(path)) for path in paths]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([(os.fspath(path), files.stamp(path)) for path in paths]).encode()).hexdigest()      # None: reading it will say why
 
 
 # ---------------------------------------------------------------- sources
@@ -122,6 +134,13 @@ class Source(torch.utils.data.Dataset):
     names: every candidate's id; paths: the files they come from; classes: names of the labels; rejected: (name, reason)
     known at once. The first use decodes everything once to learn what is usable and remembers it in the cache; `pack`
     needs no such pass.
+
+    >>> class Fields(Source):
+    ...     names = ["grass", "fog"]
+    ...     def read(self, i):
+    ...         return {"rgb": self.fit(np.full((20, 30, 3), [(60, 160, 50), (200, 200, 200)][i], np.uint8))}
+    >>> Fields(size=16).ids, Fields(size=16).report.gray
+    (['grass'], ['fog'])
     """
     names, paths, classes, rejected = (), (), None, ()
 
@@ -236,12 +255,18 @@ def run_in_order(work, items, threads=None, total=None):
 
 
 class Pictures(Source):
-    """Any folder of pictures. Samples: rgb, id (path inside the folder) and label when every picture lies in a
-    sub-folder.
+    """Any folder of pictures. Samples: rgb, id (path inside the folder) and label when every picture lies in a sub-folder.
 
     size: side of the square samples, or None for each picture's own size. Labels number the sorted names of the
     sub-folders that hold pictures directly: `classes`. names: take only these files of the folder, in this order.
     Raises ValueError for a folder without files.
+
+    >>> for name, color in (("leaf", "green"), ("sky", "blue")):
+    ...     Path("photos", name).mkdir(parents=True)
+    ...     Image.new("RGB", (30, 20), color).save(f"photos/{name}/1.png")
+    >>> photos = Pictures("photos", size=16)
+    >>> photos.ids, photos.classes, photos[1]["label"]
+    (['leaf/1.png', 'sky/1.png'], ['leaf', 'sky'], tensor(1))
     """
 
     def __init__(self, folder, size=None, crop="center", recursive=True, drop_gray=True, names=None):
@@ -268,8 +293,14 @@ class Pictures(Source):
 # ---------------------------------------------------------------- photos that need no download
 
 def photo_folder():
-    """The folder of real photos named by the environment variable COLORLIB_DATA as a Path, or None. Raises ValueError
-    if it is missing."""
+    """The folder of real photos named by the environment variable COLORLIB_DATA as a Path, or None. Raises ValueError if it
+    is missing.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, COLORLIB_DATA="."):
+    ...     photo_folder().is_dir()
+    True
+    """
     if not os.environ.get("COLORLIB_DATA"):
         return None
     folder = Path(os.environ["COLORLIB_DATA"]).expanduser()
@@ -279,11 +310,14 @@ def photo_folder():
 
 
 def sample_photos(n=None):
-    """The first n of the colour photos inside scikit-image's wheel, the most everyday ones first: a list of (name, `(H,
-    W, 3)` uint8).
+    """The first n of the colour photos inside scikit-image's wheel, the most everyday ones first: a list of (name,
+    `(H, W, 3)` uint8).
 
     A photo that this version of scikit-image would have to download is left out. Raises ValueError when fewer than n
     are there.
+
+    >>> [(name, photo.shape) for name, photo in sample_photos(2)]
+    [('astronaut', (512, 512, 3)), ('coffee', (400, 600, 3))]
     """
     import skimage.data
     photos = []

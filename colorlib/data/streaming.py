@@ -1,8 +1,10 @@
-"""Training straight from tar shards, for sets too big to be packed: each shard is read from start to end, which disks and object stores do best.
+"""Training straight from tar shards, for sets too big to be packed: each shard is read from start to end, which disks and
+object stores do best.
 
-Epoch e is a permutation of the shards by (seed, e), dealt to the processes of a training and to the workers of each, so that each shard is read once an epoch
-in all. What a worker reads goes through a buffer of undecoded pictures, out of which one after the other is drawn. A worker whose shards are done begins with its
-next epoch, however far the others are: nobody waits for anybody, and all make equally many updates.
+Epoch e is a permutation of the shards by (seed, e), dealt to the processes of a training and to the workers of each, so
+that each shard is read once an epoch in all. What a worker reads goes through a buffer of undecoded pictures, out of which
+one after the other is drawn. A worker whose shards are done begins with its next epoch, however far the others are: nobody
+waits for anybody, and all make equally many updates.
 """
 import hashlib
 import itertools
@@ -17,10 +19,13 @@ from functools import cached_property
 
 import torch
 
+from colorlib import files
 from colorlib.data.archives import ends_well
 from colorlib.data.packing import Report, cache_path, pack, remember
 from colorlib.data.shards import CUT_SHORT, split_name
 from colorlib.data.sources import check_sample
+
+__all__ = ["Streamed"]
 
 BUFFER = 1000           # undecoded pictures to draw from, a worker; of ImageNet's files 110 MB
 PATIENCE = 1000         # unusable pictures, or epochs without any, in a row
@@ -32,16 +37,23 @@ HEAD = 2000             # pictures that stand for the whole set where samples ar
 class Streamed(torch.utils.data.Dataset):
     """Tar shards as a training set: `batches` makes endless batches of them, the same ones for the same numbers of processes and workers.
 
-    shards: a `Shards` with a size, larger than the crops. buffer: undecoded pictures that each worker holds. Whoever asks for samples by number, to count colours
-    for instance, gets the first pictures of all shards, packed. Damaged tars are named in a warning and read as far as they go. Where a picture cannot be used
-    (grey, unreadable), the one that follows is shown in its place, and again in its turn: so update k begins at the same picture whatever became of those before,
+    shards: a `Shards` with a size, larger than the crops. buffer: undecoded pictures that each worker holds. Whoever asks
+    for samples by number, to count colours for instance, gets the first pictures of all shards, packed. Damaged tars are
+    named in a warning and read as far as they go. Where a picture cannot be used (grey, unreadable), the one that follows
+    is shown in its place, and again in its turn: so update k begins at the same picture whatever became of those before,
     and a run that goes on need not decode them.
+
+    >>> from colorlib.data import SceneSet, Shards, batches, write_shards
+    >>> paths = write_shards(SceneSet(6, size=32, cache=False), "tars", per_shard=2)
+    >>> stream = Streamed(Shards("tars", size=32))
+    >>> stream.count, next(batches(stream, batch_size=4, crop=16))["rgb"].shape
+    (6, torch.Size([4, 3, 16, 16]))
     """
 
     def __init__(self, shards, buffer=BUFFER, head=HEAD):
         self.shards, self.buffer, self.head = shards, buffer, pack(Head(shards, head))
         self.ids, self.classes, self.report = self.head.ids, self.head.classes, self.head.report
-        self.marks = {url: mark(name) for url, name in shards.urls.items() if url.startswith("file:")}
+        self.stamps = {url: files.stamp(name) for url, name in shards.urls.items() if url.startswith("file:")}
         for url, name in shards.urls.items():
             if url.startswith("file:") and name.endswith(".tar") and not has_end(name):
                 warnings.warn(f"{name}: {CUT_SHORT.format('no end mark')}")
@@ -49,7 +61,7 @@ class Streamed(torch.utils.data.Dataset):
     @property
     def digest(self):
         """A hash that changes with the names of the shards and, of those on this machine, with their sizes."""
-        sizes = [(os.path.basename(name), self.marks[url][0] if url in self.marks else None) for url, name in self.shards.urls.items()]
+        sizes = [(os.path.basename(name), (self.stamps.get(url) or [None])[0]) for url, name in self.shards.urls.items()]
         return hashlib.sha256(json.dumps(sizes).encode()).hexdigest()
 
     def __len__(self):
@@ -66,7 +78,8 @@ class Streamed(torch.utils.data.Dataset):
 
     @cached_property
     def counts(self):
-        """{address: samples in that shard, None if it is damaged or not on this machine}; remembered in the cache, as looking through many tars takes a while."""
+        """{address: samples in that shard, None if it is damaged or not on this machine}; remembered in the cache, as looking
+        through many tars takes a while."""
         local, stamp = [url for url in self.shards.urls if url.startswith("file:")], self.shards.stamp()
         file = cache_path(self.shards).with_name(cache_path(self.shards).name + ".counts.json")
         try:
@@ -80,7 +93,8 @@ class Streamed(torch.utils.data.Dataset):
         return dict.fromkeys(self.shards.urls) | dict(zip(local, counts))
 
     def part(self, batch_size, cutter, first, workers):
-        """A `Part`, this process's batches from update `first` on; cutter: a `feeding.Cutter`. Raises ValueError for fewer shards than workers in all processes."""
+        """A `Part`, this process's batches from update `first` on; cutter: a `feeding.Cutter`. Raises ValueError for fewer
+        shards than workers in all processes."""
         parts = cutter.world * max(1, workers)
         if len(self.shards.urls) < parts:
             raise ValueError(f"{len(self.shards.urls)} shards cannot be dealt to {cutter.world} processes with {max(1, workers)} workers each: write more and "
@@ -92,7 +106,7 @@ class Part(torch.utils.data.IterableDataset):
     """What one process gets of a `Streamed`, as endless batches. Update u is made from the shards of deal u % workers, whichever worker now does it."""
 
     def __init__(self, streamed, batch_size, cutter, first, workers, counts):
-        self.shards, self.classes, self.buffer, self.marks = streamed.shards, streamed.classes, streamed.buffer, streamed.marks
+        self.shards, self.classes, self.buffer, self.stamps = streamed.shards, streamed.classes, streamed.buffer, streamed.stamps
         self.batch_size, self.cutter, self.first, self.workers, self.counts = batch_size, cutter, first, workers, counts
 
     def __iter__(self):
@@ -153,21 +167,11 @@ class Part(torch.utils.data.IterableDataset):
             for name, reason in report.corrupt:
                 warnings.warn(f"{name}: {reason}")
 
-
     def check(self, url):
         """Raises ValueError for a tar that is not what it was when the training began: its batches would not be those that a run which goes on would get."""
-        if url in self.marks and mark(self.shards.urls[url]) != self.marks[url]:
+        if url in self.stamps and files.stamp(self.shards.urls[url]) != self.stamps[url]:
             raise ValueError(f"{self.shards.urls[url]} is gone or was changed since the training began: put it back; the same command goes on from the "
                              "last checkpoint.")
-
-
-def mark(name):
-    """What changes when a file does: (size, time of the last change), None for one that is not there."""
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None, None
-    return found.st_size, found.st_mtime_ns
 
 
 def shuffled(items, size, draw):

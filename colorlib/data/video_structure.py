@@ -2,12 +2,20 @@
 import os
 import struct
 
+__all__ = ["inspect", "NO_INDEX"]
+
 NO_INDEX = "its index is missing"       # without it not one frame of an MP4 can be found
 
 
 def inspect(path):
-    """(what shows that a file was cut short, or None; pictures of a GIF, else 0), from its outermost structure alone. Knows MP4 and QuickTime,
-    Matroska and WebM, AVI, GIF."""
+    """(what shows that a file was cut short, or None; pictures of a GIF, else 0), from its outermost structure alone. Knows
+    MP4 and QuickTime, Matroska and WebM, AVI, GIF.
+
+    >>> with open("half.mp4", "wb") as file:
+    ...     length = file.write(struct.pack(">I4s", 16, b"ftyp") + bytes(8) + struct.pack(">I4s", 9000, b"mdat"))
+    >>> inspect("half.mp4")
+    ('its index is missing', 0)
+    """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         head = file.read(64)

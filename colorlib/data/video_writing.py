@@ -1,6 +1,6 @@
 """Clips out: H.264, VP9, GIF or PNG frames with the time stamps, the colour matrix and the sound of the clip they came from, by PyAV.
 
-`write_video` writes one; a long one can be written piece by piece: `Piece` encodes one, `join` puts them together without encoding again.
+`write_video` writes one; a long one can be written piece by piece: `Piece` encodes one, `join_pieces` puts them together without encoding again.
 """
 import contextlib
 import heapq
@@ -13,6 +13,8 @@ import numpy as np
 
 from colorlib import files, images
 from colorlib.data.videos import BT601, BT709, EXACT, FOLDER_RATE, FULL, HD_LINES, LIMITED, SWSCALE, Frame, Look, open_container
+
+__all__ = ["write_video", "Piece", "join_pieces", "colorized_name", "CONTAINERS"]
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".gif": "gif"}
 OPTIONS = {"libx264": {"crf": "16", "bf": "0", "sc_threshold": "0"},                  # no B-frames: packets in order of time
@@ -31,7 +33,11 @@ SOUND_SLIP = Fraction(1, 20)    # seconds by which coarse time stamps of sound m
 
 
 def colorized_name(path):
-    """clip.mp4 -> clip_colorized.mp4; kinds that cannot be written, such as AVI, become MP4; a folder stays one."""
+    """clip.mp4 -> clip_colorized.mp4; kinds that cannot be written, such as AVI, become MP4; a folder stays one.
+
+    >>> colorized_name("film/clip.avi")
+    'clip_colorized.mp4'
+    """
     path = Path(path)
     if path.is_dir():
         return f"{path.resolve().name}_colorized"
@@ -55,12 +61,17 @@ def check_output(path):
 
 
 class Piece:
-    """Some frames of a clip, encoded on their own so that `join` can put pieces together. path: a file; suffix: of the clip they are for; look: a
-    `Look`.
+    """Some frames of a clip, encoded on their own so that `join_pieces` can put pieces together. path: a file; suffix: of the clip
+    they are for; look: a `Look`.
 
-    H.264 (crf 16) for MP4, MOV and MKV, VP9 (crf 20) for WebM, lossless FFV1 for GIF, whose colours are chosen at the end. H.264 has half the
-    colour resolution (4:2:0) unless a side is odd: 4:2:0 would lose a row, so such clips are 4:4:4, which most browsers and phones do not play;
-    VP9 takes every size.
+    H.264 (crf 16) for MP4, MOV and MKV, VP9 (crf 20) for WebM, lossless FFV1 for GIF, whose colours are chosen at the
+    end. H.264 has half the colour resolution (4:2:0) unless a side is odd: 4:2:0 would lose a row, so such clips are
+    4:4:4, which most browsers and phones do not play; VP9 takes every size.
+
+    >>> rate = Fraction(24)
+    >>> piece = Piece("0.nut", ".mp4", Look(32, 16, rate, 1 / rate))
+    >>> piece.add(Frame(np.zeros((16, 32, 3), np.uint8), Fraction(0), 1 / rate, 0, "000000"))
+    >>> piece.close()
     """
 
     def __init__(self, path, suffix, look):
@@ -108,10 +119,20 @@ def _to_av(rgb, stream, look, stamp):
     return frame
 
 
-def join(pieces, path, look, last_duration, sound_of=None):
-    """Put pieces (paths, in order) into one clip at `path`, whole or not at all, with the sound of the `Video` sound_of. Pictures are not encoded
-    again, but for a GIF. last_duration: of the last frame, seconds. Sound is copied where the container can hold it, else converted (AAC, Opus for
-    WebM); where neither works, and in a GIF, it is left out with a warning.
+def join_pieces(pieces, path, look, last_duration, sound_of=None):
+    """Put pieces (paths, in order) into one clip at `path`, whole or not at all, with the sound of the `Video` sound_of.
+    Pictures are not encoded again, but for a GIF. last_duration: of the last frame, seconds. Sound is copied where the
+    container can hold it, else converted (AAC, Opus for WebM); where neither works, and in a GIF, it is left out with a
+    warning.
+
+    >>> from colorlib.data.videos import Video
+    >>> rate, black = Fraction(24), np.zeros((16, 32, 3), np.uint8)
+    >>> for k in range(2):
+    ...     piece = Piece(f"{k}.nut", ".mp4", Look(32, 16, rate, 1 / rate))
+    ...     piece.add(Frame(black, k / rate, 1 / rate, k, f"{k:06d}"))
+    ...     piece.close()
+    >>> [frame.index for frame in Video(join_pieces(["0.nut", "1.nut"], "clip.mp4", piece.look, 1 / rate))]
+    [0, 1]
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -254,9 +275,15 @@ def _pull(sink):
 def write_video(path, frames, rate=None, like=None):
     """Write a clip, whole or not at all; the suffix picks MP4, MOV, MKV (H.264), WebM (VP9), GIF or, if there is none, a new folder of PNG frames.
 
-    frames: `(H, W, 3)` uint8 arrays, `rate` of them a second (default 24), or `Frame`s of the `Video` like, with their own time stamps. like: its
-    look and sound are kept. Memory does not grow with their number. How sizes and sound are treated: `Piece`, `join`. Returns the path. Raises
-    ValueError.
+    frames: `(H, W, 3)` uint8 arrays, `rate` of them a second (default 24), or `Frame`s of the `Video` like, with their own
+    time stamps. like: its look and sound are kept. Memory does not grow with their number. How sizes and sound are
+    treated: `Piece`, `join_pieces`. Returns the path. Raises ValueError for no frames, frames of several sizes, or a suffix that
+    cannot be written; FileNotFoundError and OSError for a folder that is not there or cannot be written.
+
+    >>> from colorlib.data.videos import Video
+    >>> clip = Video(write_video("clip.webm", np.zeros((6, 16, 32, 3), np.uint8), rate=12))
+    >>> clip.size, len(list(clip)), clip.look.rate
+    ((32, 16), 6, Fraction(12, 1))
     """
     path = Path(path).expanduser()
     suffix, piece, last = check_output(path), None, None
@@ -281,7 +308,7 @@ def write_video(path, frames, rate=None, like=None):
             if last is None:
                 raise ValueError(f"There are no frames to write to {path}.")
             piece.close()
-            return join([scratch], path, look, last.duration, like) if suffix else piece.publish(path)
+            return join_pieces([scratch], path, look, last.duration, like) if suffix else piece.publish(path)
     except BaseException:
         if piece is not None:
             piece.abandon()

@@ -17,6 +17,8 @@ from colorlib.data.clips import VIDEO_SUFFIXES, natural_order
 from colorlib.data.sources import PICTURE_SUFFIXES, decode
 from colorlib.data.video_structure import NO_INDEX, inspect
 
+__all__ = ["Video", "Frame", "Look", "is_clip"]
+
 FORMATS = {"mov", "matroska", "avi", "gif", "mpegts", "mpeg", "flv", "ogg", "asf", "nut"}      # what can be read, in ffmpeg's words
 PICTURE_FORMATS = ("_pipe", "image2", "apng", "ico")
 KNOWN = ("m4a", "wav", "mp3", "flac", "aac", "apng", "ico", "webp")             # told by name when they are given
@@ -32,9 +34,13 @@ HD_LINES = 720                  # from so many lines on, a clip that does not na
 
 @dataclass(frozen=True)
 class Look:
-    """What a writer must know of a clip. width, height: upright, in pixels; rate: frames a second, None if nobody knows; time_base: seconds of
-    which every time stamp is a multiple; aspect: of a pixel, width to height; matrix, primaries, transfer: numbers of ITU-T H.273; full_range:
-    whether luma runs from 0 to 255."""
+    """What a writer must know of a clip. width, height: upright, in pixels; rate: frames a second, None if nobody knows;
+    time_base: seconds of which every time stamp is a multiple; aspect: of a pixel, width to height; matrix, primaries,
+    transfer: numbers of ITU-T H.273; full_range: whether luma runs from 0 to 255.
+
+    >>> Look(1920, 1080, Fraction(25), Fraction(1, 25), matrix=BT709).full_range
+    False
+    """
     width: int
     height: int
     rate: Fraction | None
@@ -47,6 +53,11 @@ class Look:
 
 
 class Frame(NamedTuple):
+    """One picture of a clip and when it is shown.
+
+    >>> Frame(np.zeros((16, 32, 3), np.uint8), Fraction(1, 24), Fraction(1, 24), 1, "000001").rgb.shape
+    (16, 32, 3)
+    """
     rgb: np.ndarray         # (H, W, 3) uint8, upright
     time: Fraction          # seconds
     duration: Fraction      # seconds
@@ -55,17 +66,24 @@ class Frame(NamedTuple):
 
 
 class Video:
-    """The frames of a video file, a GIF or a folder of pictures, as `Frame`s; memory does not grow with their number, and it can be iterated over
-    again.
+    """The frames of a video file, a GIF or a folder of pictures, as `Frame`s; memory does not grow with their number, and it
+    can be iterated over again.
 
-    Frames stand upright (a phone's turn is applied) and keep their time stamps. YUV becomes RGB by the matrix and range the file names, by BT.601
-    (BT.709 from 720 lines on) where it names none; transparent parts are shown on white; more than 8 bits are rounded. A folder: its pictures in
-    natural order of their names, `rate` of them a second (default 24). Of several picture streams the best one counts; subtitles are not read.
+    Frames stand upright (a phone's turn is applied) and keep their time stamps. YUV becomes RGB by the matrix and range
+    the file names, by BT.601 (BT.709 from 720 lines on) where it names none; transparent parts are shown on white; more
+    than 8 bits are rounded. A folder: its pictures in natural order of their names, `rate` of them a second (default 24).
+    Of several picture streams the best one counts; subtitles are not read.
 
-    path, name; is_folder; look: a `Look`; count: number of frames, None if the file does not say; duration: seconds, None likewise; sound: codecs
-    of its sound. allow_truncated: take what comes before the damage, with a warning, instead of raising ValueError for files that are cut short or
-    damaged. Raises FileNotFoundError, or ValueError for whatever else is not a whole clip, on opening where possible, else when the damage is
-    reached.
+    path, name; is_folder; look: a `Look`; count: number of frames, None if the file does not say; duration: seconds, None
+    likewise; sound: codecs of its sound. allow_truncated: take what comes before the damage, with a warning, instead of
+    raising ValueError for files that are cut short or damaged. Raises FileNotFoundError, or ValueError for whatever else
+    is not a whole clip, on opening where possible, else when the damage is reached.
+
+    >>> from PIL import Image
+    >>> for name in ("10.png", "9.png"):
+    ...     Image.new("RGB", (32, 16)).save(name)
+    >>> [(frame.name, str(frame.time)) for frame in Video(".", rate=12)]
+    [('9.png', '0'), ('10.png', '1/12')]
     """
 
     def __init__(self, path, rate=None, allow_truncated=False):
@@ -261,7 +279,11 @@ def open_container(path):
 
 
 def is_clip(path):
-    """Whether a file is a clip by its suffix; a GIF is one if it can be read and has more than one picture."""
+    """Whether a file is a clip by its suffix; a GIF is one if it can be read and has more than one picture.
+
+    >>> is_clip("holiday.MP4"), is_clip("holiday.jpg")
+    (True, False)
+    """
     path = Path(path)
     if path.suffix.lower() != ".gif":
         return path.suffix.lower() in VIDEO_SUFFIXES

@@ -1,14 +1,14 @@
 """Asymmetric cycle GAN: the way from infrared to colour is hard, the way back easy, so the two networks differ.
 
-Sun, Jung, Fu, Han, "NIR to RGB Domain Translation Using Asymmetric Cycle Generative Adversarial Networks" (IEEE Access 7, 2019). No code is public; known are the
-abstract and a survey's summary: U-Nets both ways, residual blocks only from infrared to colour, a feature-pyramid discriminator for colour and a plain
-convolutional one for infrared, batch norm, a receptive field of 128 x 128, and
+Sun, Jung, Fu, Han, "NIR to RGB Domain Translation Using Asymmetric Cycle Generative Adversarial Networks" (IEEE Access 7, 2019, doi
+10.1109/ACCESS.2019.2933671). No code is public; known are the abstract and a survey's summary: U-Nets both ways, residual blocks only from infrared
+to colour, a feature-pyramid discriminator for colour and a plain convolutional one for infrared, batch norm, a receptive field of 128 x 128, and
 
     L_GAN(G_AB, D_B) + lambda1 L_GAN(G_BA, D_A) + lambda2 L_rec          (A infrared, B colour)
 
-A reconstruction: every width, depth, rate and lambda here is our choice. L_rec is taken for the usual cycle. It uses no pairs, so pictures need not be
-registered; `pairing="alternating"` (ours, after the recipe in MCFNet's code, which descends from an entry to the VCIP 2020 challenge) first learns from pairs, then
-alternates epochs with and without.
+A reconstruction: every width, depth, rate and lambda here is our choice. L_rec is taken for the usual cycle. It uses no pairs, so pictures need not
+be registered; `pairing="alternating"` (ours, after the recipe in MCFNet's code, which descends from an entry to the VCIP 2020 challenge) first learns
+from pairs, then alternates epochs with and without.
 """
 from dataclasses import dataclass, replace
 
@@ -19,12 +19,20 @@ from torch import nn
 from colorlib import losses, train
 from colorlib.blocks import PatchDiscriminator, Pool, ResBlock, at_any_size, constant_then_linear, from_unit, init_normal, pair_of, to_unit
 
+__all__ = ["Config", "PAPER", "SMOKE", "PRESETS", "VARIANTS", "TRAINING_ABLATIONS", "UNet", "PyramidDiscriminator",
+           "AsymCycleGAN", "Critics", "is_paired", "Step", "make_step", "build", "colorize", "to_infrared", "variants",
+           "networks"]
+
 PYRAMID_LEVELS = 4                      # (ours: not stated)
 
 
 @dataclass(frozen=True)
 class Config:
-    """All values are ours: none is stated where the paper could be read."""
+    """All values are ours: none is stated where the paper could be read. Raises ValueError for a value that cannot be.
+
+    >>> Config().lambda1, Config().lambda2, Config().blocks, Config().back_blocks
+    (1.0, 10.0, 6, 0)
+    """
     in_channels: int = 1
     width: int = 64                     # maps at half size; 2, 4, 8, 8, ... times as many below
     halvings: int = 5
@@ -60,13 +68,19 @@ PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
 VARIANTS = {"asym_cyclegan": PRESETS, "asym_cyclegan_paired": {size: replace(config, pairing="alternating") for size, config in PRESETS.items()}}
 VARIANTS["asym_cyclegan_paired"]["class"] = replace(VARIANTS["asym_cyclegan_paired"]["class"], steps=2_400)
 TRAINING_ABLATIONS = {"asymmetric": {}, "blocks both ways": {"back_blocks": 6}, "blocks neither way": {"blocks": 0}, "plain discriminators": {"pyramid": 0},
-                      "lambda1 0.5": {"lambda1": 0.5}, "lambda2 5": {"lambda2": 5.0}, "lambda2 20": {"lambda2": 20.0}, "no gray loss": {"gray_weight": 0.0}, "alternating": {"pairing": "alternating"}}
+                      "lambda1 0.5": {"lambda1": 0.5}, "lambda2 5": {"lambda2": 5.0}, "lambda2 20": {"lambda2": 20.0}, "no gray loss": {"gray_weight": 0.0},
+                      "alternating": {"pairing": "alternating"}}
 
 
 # ---------------------------------------------------------------- networks
 
 class UNet(nn.Module):
-    """x_n `(N, channels_in, H, W)` in [-1, 1] -> `(N, channels_out, H, W)` in [-1, 1], residual blocks at the bottom; H and W multiples of 2 ^ halvings."""
+    """x_n `(N, channels_in, H, W)` in [-1, 1] -> `(N, channels_out, H, W)` in [-1, 1], residual blocks at the bottom; H and W multiples of 2 ^
+    halvings.
+
+    >>> UNet(1, 3, blocks=2, config=SMOKE)(torch.zeros(1, 1, 32, 48)).shape
+    torch.Size([1, 3, 32, 48])
+    """
 
     def __init__(self, channels_in, channels_out, blocks, config):
         super().__init__()
@@ -97,8 +111,12 @@ class UNet(nn.Module):
 
 
 class PyramidDiscriminator(nn.Module):
-    """A feature pyramid (Lin et al. 2017) that judges at every level: `(N, 3, H, W)` -> four maps of scores, H/2 to H/16. A score at H/16 sees 78 x 78 pixels;
-    the finer ones are told by the coarser."""
+    """A feature pyramid (Lin et al. 2017) that judges at every level: `(N, 3, H, W)` -> four maps of scores, H/2 to H/16. A score at H/16 sees 78 x
+    78 pixels; the finer ones are told by the coarser.
+
+    >>> [tuple(scores.shape) for scores in PyramidDiscriminator(SMOKE)(torch.zeros(1, 3, 64, 64))]
+    [(1, 1, 32, 32), (1, 1, 16, 16), (1, 1, 8, 8), (1, 1, 4, 4)]
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -123,7 +141,12 @@ class PyramidDiscriminator(nn.Module):
 
 
 class AsymCycleGAN(nn.Module):
-    """Both translators. Called with nir `(N, 1, H, W)` in [0, 1] it gives rgb `(N, 3, H, W)` in [-1, 1]."""
+    """Both translators. Called with nir `(N, 1, H, W)` in [0, 1] it gives rgb `(N, 3, H, W)` in [-1, 1].
+
+    >>> net = AsymCycleGAN(SMOKE)
+    >>> [sum(map(torch.numel, way.parameters())) for way in (net.to_rgb, net.to_nir)]
+    [245723, 97241]
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -142,7 +165,12 @@ class AsymCycleGAN(nn.Module):
 class Critics(nn.Module):
     """The discriminators: pictures of both kinds in [-1, 1] -> {"nir": [scores], "rgb": [scores, level by level]}.
 
-    With painted pictures beside, a pair of these, true and painted, each in a pass of its own: batch norm over both at once would tell them apart by itself.
+    With painted pictures beside, a pair of these, true and painted, each in a pass of its own: batch norm over both at once would tell them apart by
+    itself.
+
+    >>> found = Critics(SMOKE)(torch.zeros(1, 1, 64, 64), torch.zeros(1, 3, 64, 64))
+    >>> {kind: len(scores) for kind, scores in found.items()}
+    {'nir': 1, 'rgb': 4}
     """
 
     def __init__(self, config):
@@ -160,7 +188,12 @@ class Critics(nn.Module):
 # ---------------------------------------------------------------- training
 
 def is_paired(update, config):
-    """Whether an update, 0 the first, learns from pairs: until `paired_share` of all, then in every second epoch."""
+    """Whether an update, 0 the first, learns from pairs: until `paired_share` of all, then in every second epoch.
+
+    >>> config = Config(pairing="alternating", steps=8, epoch=2)
+    >>> [int(is_paired(update, config)) for update in range(8)]
+    [1, 1, 1, 1, 0, 0, 1, 1]
+    """
     if config.pairing == "unpaired":
         return False
     done = update - round(config.paired_share * config.steps)
@@ -173,7 +206,12 @@ def gray(x):
 
 
 class Step:
-    """One update: both translators, then both discriminators on pictures out of the pools."""
+    """One update: both translators, then both discriminators on pictures out of the pools.
+
+    >>> step = Step(SMOKE, train.make_fabric("cpu"))
+    >>> [*step({"nir": torch.zeros(2, 1, 64, 64).byte(), "rgb": torch.zeros(2, 3, 64, 64).byte()})]
+    ['loss', 'critic', 'colour', 'infrared', 'cycle', 'gray', 'pair']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
@@ -186,25 +224,31 @@ class Step:
         self.nir_pool, self.rgb_pool = Pool(config.pool), Pool(config.pool)
 
     def __call__(self, batch):
-        config, (nir, rgb), paired = self.config, pair_of(batch), is_paired(self.schedule.last_epoch, self.config)
+        (nir, rgb), paired = pair_of(batch), is_paired(self.schedule.last_epoch, self.config)
         nir_n, rgb_n = from_unit(nir), from_unit(rgb if paired else rgb.roll(1, 0))      # an unpaired update keeps pairs apart
         found = self.model(nir, rgb_n)
         with train.frozen(self.critics):
-            with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
-                scores = self.critics.module(found["nir"], found["rgb"])
-            fool = lambda maps: sum(losses.generator_loss(one, config.gan) for one in maps) / len(maps)
-            terms = {"colour": (1.0, fool(scores["rgb"])), "infrared": (config.lambda1, fool(scores["nir"])),
-                     "cycle": (config.lambda2, F.l1_loss(found["nir again"], nir_n) + F.l1_loss(found["rgb again"], rgb_n))}
-            if config.gray_weight and not paired:      # pairs say it better
-                terms["gray"] = config.gray_weight, F.l1_loss(gray(found["rgb"]), gray(nir_n)) + F.l1_loss(gray(found["nir"]), gray(rgb_n))
-            if paired:
-                terms["pair"] = config.pair_weight, 2 * F.l1_loss(found["rgb"], rgb_n) + F.l1_loss(found["nir"], nir_n)
+            terms = self.terms(found, nir_n, rgb_n, paired)
             loss = sum(weight * value for weight, value in terms.values())
             train.update(self.fabric, self.optimizer, loss)
         self.schedule.step()
         critic = self.teach_critics(nir_n, rgb_n, self.nir_pool(found["nir"]), self.rgb_pool(found["rgb"]))
         terms |= {name: (0.0, torch.zeros_like(loss)) for name in ("gray", "pair") if name not in terms}      # so that the log's rows have the same columns
         return {"loss": loss.detach(), "critic": critic} | {name: value.detach() for name, (_, value) in terms.items()}
+
+    def terms(self, found, nir_n, rgb_n, paired):
+        """What the translators minimise, {name: (weight, value)}; paired: whether nir_n and rgb_n lie on each other."""
+        config = self.config
+        with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
+            scores = self.critics.module(found["nir"], found["rgb"])
+        fool = lambda maps: sum(losses.generator_loss(one, config.gan) for one in maps) / len(maps)
+        terms = {"colour": (1.0, fool(scores["rgb"])), "infrared": (config.lambda1, fool(scores["nir"])),
+                 "cycle": (config.lambda2, F.l1_loss(found["nir again"], nir_n) + F.l1_loss(found["rgb again"], rgb_n))}
+        if config.gray_weight and not paired:      # pairs say it better
+            terms["gray"] = config.gray_weight, F.l1_loss(gray(found["rgb"]), gray(nir_n)) + F.l1_loss(gray(found["nir"]), gray(rgb_n))
+        if paired:
+            terms["pair"] = config.pair_weight, 2 * F.l1_loss(found["rgb"], rgb_n) + F.l1_loss(found["nir"], nir_n)
+        return terms
 
     def teach_critics(self, nir_n, rgb_n, fake_nir, fake_rgb):
         """One update of the discriminators."""
@@ -224,37 +268,65 @@ class Step:
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; pictures of both kinds, pairs for `pairing="alternating"`."""
+    """A `Step` for `config`; pictures of both kinds, pairs for `pairing="alternating"`.
+
+    >>> step = make_step(replace(SMOKE, way_back=False), train.make_fabric("cpu"), dataset=None)
+    >>> step.model.module.to_nir is not None, step.result().to_nir is not None
+    (True, False)
+    """
     return Step(config, fabric, compile)
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `AsymCycleGAN`."""
+    """An untrained `AsymCycleGAN`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).to_rgb.parameters())))
+    44988099
+    """
     return AsymCycleGAN(config)
 
 
 @torch.no_grad()
 def colorize(model, batch):
-    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]."""
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1].
+
+    >>> colorize(build(SMOKE), {"nir": torch.rand(2, 1, 30, 41)}).shape
+    torch.Size([2, 3, 30, 41])
+    """
     return to_unit(at_any_size(model.eval(), batch["nir"], 2 ** (model.config.halvings + 1)))
 
 
 @torch.no_grad()
 def to_infrared(model, rgb):
-    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1]. Raises ValueError for a model kept without it."""
+    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1]. Raises ValueError for a model kept without it.
+
+    >>> to_infrared(build(SMOKE), torch.rand(1, 3, 30, 41)).shape
+    torch.Size([1, 1, 30, 41])
+    """
     if model.to_nir is None:
         raise ValueError("This model was kept without its way back: train it with way_back=True.")
     return to_unit(at_any_size(model.eval().to_nir, from_unit(rgb), 2 ** (model.config.halvings + 1)))
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb}."""
+    """What the results table compares: {row name: function of a batch -> rgb}.
+
+    >>> rows = variants(build(SMOKE))
+    >>> [*rows], rows[""]({"nir": torch.rand(1, 1, 9, 13)}).shape
+    ([''], torch.Size([1, 3, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(SMOKE)]
+    ['infrared to colour', 'colour to infrared', 'discriminator, infrared', 'discriminator, colour']
+    """
     model, critics = AsymCycleGAN(replace(config, way_back=True)), Critics(config)
-    return {"infrared to colour": model.to_rgb, "colour to infrared": model.to_nir, "discriminator, infrared": critics.nir, "discriminator, colour": critics.rgb}
+    return {"infrared to colour": model.to_rgb, "colour to infrared": model.to_nir, "discriminator, infrared": critics.nir,
+            "discriminator, colour": critics.rgb}

@@ -1,11 +1,15 @@
 """Colorful Image Colorization: a network that gives each pixel a distribution over 313 colours, trained so that rare colours count.
 
-Zhang, Isola, Efros (ECCV 2016, arXiv 1603.08511); after richzhang/colorization (`colorizers/eccv16.py` and the Caffe files). Eight blocks of 3x3
-convolutions, dilated in the middle, go down to an eighth of the size and up to a quarter. The answer is the annealed mean of the distribution.
+Zhang, Isola, Efros (ECCV 2016, arXiv 1603.08511); after richzhang/colorization (`colorizers/eccv16.py` and the Caffe files). From L, eight blocks of
+3x3 convolutions, dilated in the middle, go down to an eighth of the size and up to a quarter. Where Z is the true distribution of a pixel over the
+Q colours, Z' the network's and p_q how often colour q occurs, training minimises (Eqs. 2 to 4), and painting takes the annealed mean (Eq. 5):
 
-Where the sources differ. Caffe's batch norm has no scale and shift, PyTorch's, and ours, has both. Caffe feeds L - 50, PyTorch, and we, (L - 50) / 100.
-Caffe sharpens with T = 0.38 in its last layers; the PyTorch code takes the plain mean of its softmax (its weights were converted; whether the sharpening
-is inside them could not be checked here), so its weights belong to `RELEASED`, with temperature 1.
+    - sum_pixels w_q* sum_q Z_q log Z'_q,     q* = argmax Z,     w_q = 1 / ((1 - lambda) p_q + lambda / Q), scaled so that sum p w = 1
+    ab = sum_q f_q ab_q,     f_q = Z'_q^(1 / T) / sum_k Z'_k^(1 / T)
+
+Where the sources differ. Caffe's batch norm has no scale and shift, PyTorch's, and ours, has both. Caffe feeds L - 50, PyTorch, and we, (L - 50) /
+100. Caffe sharpens with T = 0.38 in its last layers; the PyTorch code takes the plain mean of its softmax (its weights were converted; whether the
+sharpening is inside them could not be checked here), so its weights belong to `RELEASED`, with temperature 1.
 """
 from dataclasses import dataclass, replace
 
@@ -15,13 +19,21 @@ from torch import nn
 
 from colorlib import lab, losses, train
 
+__all__ = ["Config", "PAPER", "RELEASED", "PRESETS", "ColorfulNet", "bins", "measure_prior", "encode", "Step", "build",
+           "make_step", "predict", "decode", "colorize", "undo_rebalancing", "distributions", "variants", "networks",
+           "from_official"]
+
 DEAD = -1e4                 # the logit of a bin that no screen colour falls into
 PRIOR_PICTURES = 2000       # of the training set, from which the colours' frequencies are counted
 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the Caffe files' (`train/solver.prototxt`, `models/colorization_train_val_v2.prototxt`); `(ours)` marks what they do not have."""
+    """Defaults are the Caffe files' (`train/solver.prototxt`, `models/colorization_train_val_v2.prototxt`); `(ours)` marks what they do not have.
+
+    >>> Config().bins, Config().temperature, Config().learning_rate
+    (313, 0.38, 3e-05)
+    """
     bins: int = 313                         # of `lab.ab_bins`
     width: int = 64                         # channels of the first block; the second has 2, the third 4, the fourth to seventh 8 times as many
     soft_labels: bool = True                # a Gaussian on the nearest bins (`neighbors`, `sigma`), or the nearest bin alone
@@ -74,7 +86,11 @@ def widths(config):
 
 
 class ColorfulNet(nn.Module):
-    """L -> logits over the colours `(N, Q, H/4, W/4)`. extra: channels joined to the input of every block but the first and of the last layer."""
+    """L -> logits over the colours `(N, Q, H/4, W/4)`. extra: channels joined to the input of every block but the first and of the last layer.
+
+    >>> ColorfulNet(PRESETS["smoke"])(torch.zeros(1, 1, 16, 24)).shape
+    torch.Size([1, 313, 4, 6])
+    """
 
     def __init__(self, config, extra=0):
         super().__init__()
@@ -99,7 +115,8 @@ class ColorfulNet(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def forward(self, L, after=lambda number, x: x):
-        """L `(N, 1, H, W)` in [0, 100], H and W multiples of 8. after: what happens to the output of block 1, ..., 8. Raises ValueError for other sizes."""
+        """L `(N, 1, H, W)` in [0, 100], H and W multiples of 8. after: what happens to the output of block 1, ..., 8. Raises ValueError for other
+        sizes."""
         check_size(L)
         x = lab.scale_L(L) / 2
         for number, one in enumerate(self.blocks, 1):
@@ -126,12 +143,23 @@ def hide(logits, dead):
 # ---------------------------------------------------------------- training
 
 def bins(config):
-    """Centres of the colours the network chooses from, `(Q, 2)` in CIE units."""
+    """Centres of the colours the network chooses from, `(Q, 2)` in CIE units.
+
+    >>> bins(PAPER).shape
+    torch.Size([313, 2])
+    """
     return lab.ab_bins(config.bins)
 
 
 def measure_prior(dataset, config, pictures=PRIOR_PICTURES):
-    """How often each bin occurs in a training set, `(Q,)` float64 summing to 1, with the labels' own softness; every fourth pixel of some pictures."""
+    """How often each bin occurs in a training set, the paper's p of Eq. 4: `(Q,)` float64 summing to 1, with the labels' own softness; every fourth
+    pixel of some pictures.
+
+    >>> grey = [{"rgb": torch.full((3, 8, 8), 128).byte()}]
+    >>> prior = measure_prior(grey, replace(PAPER, soft_labels=False))
+    >>> bins(PAPER)[prior.argmax()].tolist(), prior.max().item()
+    ([0.0, 0.0], 1.0)
+    """
     total, centres = torch.zeros(config.bins, dtype=torch.float64), bins(config)
     for i in range(0, len(dataset), max(1, len(dataset) // pictures)):
         ab = lab.rgb_to_lab(dataset[i]["rgb"][None])[:, 1:, ::4, ::4]
@@ -141,12 +169,24 @@ def measure_prior(dataset, config, pictures=PRIOR_PICTURES):
 
 
 def encode(ab, centres, config):
-    """ab `(N, 2, H, W)` -> what the network should say: some bins and their shares, two `(N, neighbors, H, W)`, or bins `(N, H, W)` without soft labels."""
+    """ab `(N, 2, H, W)` -> what the network should say: some bins and their shares, two `(N, neighbors, H, W)`, or bins `(N, H, W)` without soft
+    labels.
+
+    >>> index, share = encode(torch.zeros(1, 2, 1, 1), bins(PAPER), PAPER)
+    >>> bins(PAPER)[index[0, 0, 0, 0]].tolist(), index.shape, round(share.sum().item(), 3)
+    ([0.0, 0.0], torch.Size([1, 10, 1, 1]), 1.0)
+    """
     return lab.soft_bins(ab, centres, config.neighbors, config.sigma) if config.soft_labels else lab.nearest_bin(ab, centres)
 
 
 class Step:
-    """One update: the colour of every fourth pixel is to be told. prior: `measure_prior` of the training set."""
+    """One update: the colour of every fourth pixel is to be told (paper, Eq. 2, with the weights of Eq. 4). prior: `measure_prior` of the training
+    set.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"), prior=torch.full((313,), 1 / 313))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte()})]
+    ['loss']
+    """
 
     def __init__(self, config, fabric, prior, model=None, compile=False):
         self.config, self.fabric = config, fabric
@@ -187,18 +227,33 @@ class Step:
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=True):
-    """An untrained `ColorfulNet`; `from_official` fills it with published weights."""
+    """An untrained `ColorfulNet`; `from_official` fills it with published weights.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    32235385
+    """
     return ColorfulNet(config)
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`, with the prior of `dataset`: any colour pictures."""
+    """A `Step` for `config`, with the prior of `dataset`: any colour pictures.
+
+    >>> grey = [{"rgb": torch.full((3, 32, 32), 128).byte()}]
+    >>> step = make_step(PRESETS["smoke"], train.make_fabric("cpu"), grey)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    torch.Size([1, 2, 9, 13])
+    """
     return Step(config, fabric, measure_prior(dataset, config), compile=compile)
 
 
 @torch.no_grad()
 def predict(model, batch, *conditions):
-    """Run a network on pictures of any size, padded to multiples of 8 by repeating the border: logits `(N, Q, ceil(H/4), ceil(W/4))`, float32."""
+    """Run a network on pictures of any size, padded to multiples of 8 by repeating the border: logits `(N, Q, ceil(H/4), ceil(W/4))`, float32.
+
+    >>> predict(build(PRESETS["smoke"]), {"L": torch.rand(1, 1, 30, 41) * 100}).shape
+    torch.Size([1, 313, 8, 11])
+    """
     L = batch["L"]
     height, width = L.shape[-2:]
     logits = model.eval()(F.pad(L, (0, -width % 8, 0, -height % 8), mode="replicate"), *conditions)
@@ -206,29 +261,54 @@ def predict(model, batch, *conditions):
 
 
 def decode(logits, config, size):
-    """Logits `(N, Q, h, w)` at a quarter of the size -> ab `(N, 2, *size)` in CIE units: annealed mean, enlarged."""
+    """Logits `(N, Q, h, w)` at a quarter of the size -> ab `(N, 2, *size)` in CIE units: annealed mean (paper, Eq. 5), enlarged.
+
+    >>> logits = torch.full((1, 313, 2, 2), -1e4)
+    >>> logits[:, 7] = 0      # all sure of one colour
+    >>> decode(logits, PAPER, size=(8, 7))[0, :, 7, 6].round().tolist() == bins(PAPER)[7].tolist()
+    True
+    """
     ab = lab.annealed_mean(logits, bins(config), config.temperature)
     return F.interpolate(ab, scale_factor=4, mode=config.upsampling)[..., :size[0], :size[1]]
 
 
 def colorize(model, batch):
-    """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1."""
+    """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1.
+
+    >>> colorize(build(PRESETS["smoke"]), {"L": torch.rand(2, 1, 30, 41) * 100}).shape
+    torch.Size([2, 2, 30, 41])
+    """
     return decode(predict(model, batch), model.config, batch["L"].shape[-2:])
 
 
 def undo_rebalancing(logits, class_weights):
-    """Logits as a network trained with all colours alike would give them: a loss with weights w is least at probabilities p w, so log w is subtracted."""
+    """Logits as a network trained with all colours alike would give them: a loss with weights w is least at probabilities p w, so log w is
+    subtracted.
+
+    >>> weights = torch.tensor([1.0, 2.0])      # two equally likely colours
+    >>> undo_rebalancing((weights / 3).log().view(1, 2, 1, 1), weights).softmax(1).round(decimals=3).flatten().tolist()
+    [0.5, 0.5]
+    """
     found = torch.where(class_weights > 0, class_weights, 1).log().view(1, -1, 1, 1).to(logits)
     return (logits - found).masked_fill(class_weights.view(1, -1, 1, 1) == 0, DEAD)
 
 
 def distributions(model):
-    """The rows of `variants` before they are made one colour: {row name: function of a batch -> logits}."""
+    """The rows of `variants` before they are made one colour: {row name: function of a batch -> logits}.
+
+    >>> rows = distributions(build(PRESETS["smoke"]))
+    >>> {row: tuple(give({"L": torch.zeros(1, 1, 8, 8)}).shape) for row, give in rows.items()}
+    {'': (1, 313, 2, 2), 'rebalancing undone': (1, 313, 2, 2)}
+    """
     return {"": lambda batch: predict(model, batch), "rebalancing undone": lambda batch: undo_rebalancing(predict(model, batch), model.class_weights)}
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(PRESETS["smoke"]))]
+    ['', 'rebalancing undone']
+    """
     return decode_rows(model, distributions(model))
 
 
@@ -239,7 +319,11 @@ def decode_rows(model, rows):
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['eight blocks']
+    """
     return {"eight blocks": ColorfulNet(config)}
 
 
@@ -248,8 +332,13 @@ def networks(config):
 def from_official(state_dict):
     """The authors' weights under our names: `build(RELEASED).load_state_dict(from_official(torch.load(path, weights_only=True)))`.
 
-    Takes `colorization_release_v2-9b330a0b.pth` of richzhang/colorization. Its fixed last layer lists the 313 colours; if their order is not ours, the
-    logits are put into ours. Raises ValueError for names or colours that network does not have.
+    Takes `colorization_release_v2-9b330a0b.pth` of richzhang/colorization. Its fixed last layer lists the 313 colours; if their order is not ours,
+    the logits are put into ours. Raises ValueError for names or colours that network does not have.
+
+    >>> from_official({"conv1.weight": torch.zeros(1)})
+    Traceback (most recent call last):
+        ...
+    ValueError: This is no checkpoint of ECCVGenerator: give the state dict of richzhang/colorization's eccv16.
     """
     state = {name.removeprefix("module."): value for name, value in state_dict.items()}
     if "model_out.weight" not in state or any(not name.startswith("model") for name in state):

@@ -1,9 +1,9 @@
 """Color2Embed: the colours of a reference picture in one vector, which steers a U-Net; nothing is matched to anything.
 
-Zhao, Wu, Liu, He, "Color2Embed: Fast Exemplar-Based Image Colorization using Color Embeddings" (arXiv 2106.08017); layer by layer after `models.py` of
-zhaohengyuan1/Color2Embed. An encoder reads the reference and gives 512 numbers. A U-Net reads L; in each stage of its way up a convolution's weights are
-scaled by them, channel by channel, and brought back to unit length, as in StyleGAN2 (Karras et al. 2020). In training a picture is its own reference,
-warped. The plainest partner for networks that match places: it can take over a palette but not a place.
+Zhao, Wu, Liu, He, "Color2Embed: Fast Exemplar-Based Image Colorization using Color Embeddings" (arXiv 2106.08017); layer by layer after `models.py`
+of zhaohengyuan1/Color2Embed. An encoder reads the reference and gives 512 numbers. A U-Net reads L; in each stage of its way up a convolution's
+weights are scaled by them, channel by channel, and brought back to unit length, as in StyleGAN2 (Karras et al. 2020). In training a picture is its
+own reference, warped. The plainest partner for networks that match places: it can take over a palette but not a place.
 
 The published encoder is VGG-19; `SMALL` has five strided convolutions in its place, and no perceptual loss (ours).
 """
@@ -16,6 +16,9 @@ from torch import nn
 from colorlib import lab, pretrained, train
 from colorlib.references import resize_batch, warp_batch
 
+__all__ = ["Config", "PAPER", "PRESETS", "ColorEncoder", "Modulated", "Color2Embed", "Step", "make_step", "build",
+           "colorize", "variants", "networks"]
+
 CHOICES = {"encoder": ("vgg19", "strided")}
 MEAN, SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)      # of ImageNet, for VGG-19
 RELU5_2 = 32                                                # layers of torchvision's vgg19 up to there
@@ -24,7 +27,11 @@ PERCEPTUAL = {4: 1 / 32, 9: 1 / 16, 14: 1 / 8, 23: 1 / 4, 32: 1.0}      # weight
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are `train.py`'s; `(ours)` marks what it does not have."""
+    """Defaults are `train.py`'s; `(ours)` marks what it does not have. Raises ValueError for a value that cannot be.
+
+    >>> Config().embedding, Config().learning_rate, Config().steps
+    (512, 0.0001, 100000)
+    """
     width: int = 64                         # channels at full size; 2, 4, 8, 8 times as many below
     embedding: int = 512                    # numbers a reference becomes
     encoder: str = "vgg19"                  # ImageNet's, trained on; (ours) "strided"
@@ -55,7 +62,11 @@ PRESETS = {"paper": PAPER, "class": replace(SMALL, width=12, embedding=128, one_
 # ---------------------------------------------------------------- the reference
 
 class ColorEncoder(nn.Module):
-    """Reference rgb `(N, 3, R, R)` in [0, 1] -> embedding `(N, E)`."""
+    """Reference rgb `(N, 3, R, R)` in [0, 1] -> embedding `(N, E)`.
+
+    >>> ColorEncoder(PRESETS["smoke"])(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 64])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -96,9 +107,15 @@ class Residual(nn.Module):
 
 
 class Modulated(nn.Module):
-    """A convolution whose input channels are scaled by the embedding and whose weights are then brought to unit length, output channel by output channel.
+    """A convolution whose input channels are scaled by the embedding and whose weights are then brought to unit length, output channel by output
+    channel.
 
     Scaling the maps before and after one convolution is the same as, and faster than, a convolution of its own for every picture.
+
+    >>> layer, x, vector = Modulated(embedding=4, channels=6, kernel=3), torch.rand(1, 6, 5, 5), torch.rand(1, 4)
+    >>> layer.modulation.bias.data[:] = 0      # then the embedding's length does not matter, only its direction
+    >>> torch.allclose(layer(x, vector), layer(x, 9 * vector), atol=1e-4)
+    True
     """
 
     def __init__(self, embedding, channels, kernel):
@@ -130,7 +147,12 @@ class Up(nn.Module):
 
 
 class Color2Embed(nn.Module):
-    """L_n `(N, 1, H, W)` in [-1, 1], H and W multiples of 16, and reference rgb `(N, 3, R, R)` in [0, 1] -> ab_n `(N, 2, H, W)` in [-1, 1]."""
+    """L_n `(N, 1, H, W)` in [-1, 1], H and W multiples of 16, and reference rgb `(N, 3, R, R)` in [0, 1] -> ab_n `(N, 2, H, W)` in [-1, 1].
+    Raises ValueError for another L_n.
+
+    >>> Color2Embed(PRESETS["smoke"])(torch.zeros(1, 1, 32, 48), torch.rand(1, 3, 64, 64)).shape
+    torch.Size([1, 2, 32, 48])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -140,7 +162,8 @@ class Color2Embed(nn.Module):
         self.first = nn.Sequential(nn.Conv2d(1, w, 3, padding=1), nn.BatchNorm2d(w), leak(), nn.Conv2d(w, w, 3, padding=1), nn.BatchNorm2d(w), leak())
         down = lambda before, after: nn.Sequential(nn.Conv2d(before, before, 4, 2, 1), leak(), Residual(before, after))
         self.down = nn.ModuleList([down(w, 2 * w), down(2 * w, 4 * w), down(4 * w, 8 * w), down(8 * w, 8 * w)])
-        self.up = nn.ModuleList([Up(config, 8 * w, 8 * w, 4 * w, 3), Up(config, 4 * w, 4 * w, 2 * w, 3), Up(config, 2 * w, 2 * w, w, 5), Up(config, w, w, w, 5)])
+        self.up = nn.ModuleList([Up(config, 8 * w, 8 * w, 4 * w, 3), Up(config, 4 * w, 4 * w, 2 * w, 3),
+                                 Up(config, 2 * w, 2 * w, w, 5), Up(config, w, w, w, 5)])
         self.to_ab = nn.Sequential(nn.Conv2d(w, w, 3, padding=1), nn.LeakyReLU(0.2, inplace=True), nn.Conv2d(w, 2, 3, padding=1))
 
     def forward(self, L_n, reference):
@@ -178,17 +201,21 @@ class Perceptual(nn.Module):
 
 def load_vgg19():
     """ImageNet's VGG-19 from torchvision, its convolutions. Raises ConnectionError where it is neither in torch's cache nor to be fetched."""
-    import torchvision
+    import torchvision                 # late, as above
     try:
-        pretrained.fetch(torchvision.models.VGG19_Weights.IMAGENET1K_V1.url)
-        return torchvision.models.vgg19(weights=torchvision.models.VGG19_Weights.IMAGENET1K_V1).features
-    except OSError as error:
+        return pretrained.torchvision_network("vgg19", torchvision.models.VGG19_Weights.IMAGENET1K_V1).features
+    except ConnectionError as error:
         raise ConnectionError(f"VGG-19's weights could not be fetched ({error}): connect to the network once, or train with encoder='strided' and "
                               "perceptual_weight=0.") from None
 
 
 class Step:
-    """One update: each picture is its own reference, warped."""
+    """One update: each picture is its own reference, warped.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 64, 64)).byte()})]
+    ['loss']
+    """
 
     def __init__(self, config, fabric, model=None, compile=False):
         self.config, self.fabric = config, fabric
@@ -224,7 +251,12 @@ class Step:
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures will do. A VGG-19 encoder begins with ImageNet's weights: raises what `load_vgg19` raises."""
+    """A `Step` for `config`; any colour pictures will do. A VGG-19 encoder begins with ImageNet's weights: raises what `load_vgg19` raises.
+
+    >>> step = make_step(PRESETS["smoke"], train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 9, 13) * 100, "reference": torch.rand(1, 3, 20, 30)}).shape
+    torch.Size([1, 2, 9, 13])
+    """
     train.seed_everything(config.seed)
     model = Color2Embed(config)
     if config.encoder == "vgg19":
@@ -235,14 +267,24 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `Color2Embed`."""
+    """An untrained `Color2Embed`.
+
+    >>> build(PRESETS["smoke"]).encoder.to_vector[-1].out_channels
+    64
+    """
     return Color2Embed(config)
 
 
 @torch.no_grad()
 def colorize(model, batch):
-    """batch {"L": `(N, 1, H, W)` in [0, 100], "reference": `(N, 3, h, w)` uint8 or in [0, 1]} -> ab `(N, 2, H, W)` in CIE units; any sizes. Raises ValueError
-    without a reference."""
+    """batch {"L": `(N, 1, H, W)` in [0, 100], "reference": `(N, 3, h, w)` uint8 or in [0, 1]} -> ab `(N, 2, H, W)` in CIE units; any sizes. Raises
+    ValueError without a reference.
+
+    >>> colorize(build(PRESETS["smoke"]), {"L": torch.rand(1, 1, 30, 41) * 100})
+    Traceback (most recent call last):
+        ...
+    ValueError: Color2Embed needs a reference picture: pass reference=..., on the command line --reference.
+    """
     L, rgb = batch["L"], batch.get("reference")
     if rgb is None:
         raise ValueError("Color2Embed needs a reference picture: pass reference=..., on the command line --reference.")
@@ -252,11 +294,20 @@ def colorize(model, batch):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> rows = variants(build(PRESETS["smoke"]))
+    >>> [*rows], rows[""]({"L": torch.rand(1, 1, 9, 13) * 100, "reference": torch.rand(1, 3, 20, 30)}).shape
+    ([''], torch.Size([1, 2, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['colour encoder', 'U-Net']
+    """
     network = Color2Embed(config)
     return {"colour encoder": network.encoder, "U-Net": nn.ModuleList([network.first, network.down, network.up, network.to_ab])}

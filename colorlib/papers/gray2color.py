@@ -1,16 +1,19 @@
 """Gray2ColorNet: colour from a reference picture, by matching what looks alike and, where nothing does, by the reference's palette.
 
-Lu, Yu, Peng, Zhao, Wang, "Gray2ColorNet: Transfer More Colors from Reference Image" (ACM Multimedia 2020); layer by layer after `models/networks.py` of
-CV-xueba/Gray2ColorNet. The gated colour fusion (GCFN) makes M at three scales and the main network (MCN), an encoder and decoder of L, adds it to its maps:
+Lu, Yu, Peng, Zhao, Wang, "Gray2ColorNet: Transfer More Colors from Reference Image" (ACM Multimedia 2020, doi 10.1145/3394171.3413594); layer by
+layer after `models/networks.py` of CV-xueba/Gray2ColorNet. L and a reference picture in, ab out. The gated colour fusion (GCFN) makes M at three
+scales and the main network (MCN), an encoder and decoder of L, adds it to its maps:
 
     M = gate * F_S + (1 - gate) * F_RH,     F_S the reference's colour features, matched to the target, F_RH its ab histogram's, the same everywhere
 
-Training code was never published. Losses and the patch discriminator are known from compiled files in that repository; weights, batch sizes and the two
-stages from the first commits of a student project that copied them from the paper (miku-suga/colourization_project): `PAPER_PROBABLE`. That project's last
-state is `SEED_HEAD`: it never got beyond stage one. `(probable)` marks such a number, `(not stated)` one that nobody knows and we chose.
+Training code was never published. Losses and the patch discriminator are known from compiled files in that repository; weights, batch sizes and the
+two stages from the first commits of a student project that copied them from the paper (miku-suga/colourization_project): `PAPER_PROBABLE`. That
+project's last state is `SEED_HEAD`: it never got beyond stage one. `(probable)` marks such a number, `(not stated)` one that nobody knows and we
+chose.
 
-What is added before a convolution and an instance norm, and is the same everywhere, the norm takes away again. So F_RH reaches the picture by the gate's
-variation and at the borders only: where the gate is constant, or missing, another palette changes nothing. `palette="after"`, ours, adds it after the norm.
+What is added before a convolution and an instance norm, and is the same everywhere, the norm takes away again. So F_RH reaches the picture by the
+gate's variation and at the borders only: where the gate is constant, or missing, another palette changes nothing. `palette="after"`, ours, adds it
+after the norm.
 
 Exact, and faster than the released code, which encodes the target twice and multiplies matrices of 4096 x 1984 x 4096 for the matching:
 most of the 1984 channels are enlarged maps of a half or quarter of the size, so products are taken before the enlarging, which is linear.
@@ -28,15 +31,30 @@ from torch.utils.checkpoint import checkpoint
 from colorlib import lab, losses, results, train
 from colorlib.references import WithReferences, resize_batch, warp_batch
 
+__all__ = ["Config", "PAPER_PROBABLE", "SEED_HEAD", "PRESETS", "VARIANTS", "TRAINING_ABLATIONS", "ReferenceColors",
+           "Palette", "Described", "similarities", "attend", "PositionGate", "SimilarityGate", "Reference", "Painted",
+           "Gray2ColorNet", "PatchCritic", "VGGCritic", "Critic", "reference_of", "pyramid", "Step", "make_step",
+           "prepare_data", "build", "pad", "predict", "colorize", "gate", "match", "match_side", "variants", "networks",
+           "from_official"]
+
 PAIRS = 2 ** 26                 # of a target and a reference position at a time: 256 MiB for each copy of their matrix
 TOP = 16                        # similarities the permutation-invariant gate looks at
-CHOICES = {"fusion": ("gate", "sum", "alignment", "distribution", "none"), "gate": ("positions", "similarities"), "palette": ("before", "after"), "norm": ("instance", "batch"),
-           "activation": ("relu", "swish"), "critic": ("patch", "vgg"), "gan": (*losses.GAN_KINDS, "none"), "truth_by": ("area", "max")}
+CHOICES = {"fusion": ("gate", "sum", "alignment", "distribution", "none"), "gate": ("positions", "similarities"), "palette": ("before", "after"),
+           "norm": ("instance", "batch"), "activation": ("relu", "swish"), "critic": ("patch", "vgg"), "gan": (*losses.GAN_KINDS, "none"),
+           "truth_by": ("area", "max")}
 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are `PAPER_PROBABLE`'s."""
+    """Defaults are `PAPER_PROBABLE`'s. Raises ValueError for a value that cannot be.
+
+    >>> Config().temperature, Config().pixel_weight, Config().learning_rate
+    (0.01, 1000.0, 0.0002)
+    >>> Config(critic="resnet")
+    Traceback (most recent call last):
+        ...
+    ValueError: critic is 'resnet': choose one of patch, vgg.
+    """
     width: int = 64                         # channels at full size; 2, 4, 8 times as many below
     gate_width: int = 1024                  # hidden channels of the gate
     classes: int = 1000                     # of the auxiliary classifier
@@ -83,8 +101,8 @@ class Config:
 
 
 PAPER_PROBABLE = Config()
-SEED_HEAD = replace(PAPER_PROBABLE, classes=32, class_width=512, norm="batch", activation="swish", histogram_weight=1 / 8, adversarial_weight=5.0, tv_weight=0.0,
-                    gan="wgan_gp", critic="vgg", critic_width=32, truth_by="max", pairing=(1.0, 0.0, 0.0), critic_rate=4e-4)
+SEED_HEAD = replace(PAPER_PROBABLE, classes=32, class_width=512, norm="batch", activation="swish", histogram_weight=1 / 8, adversarial_weight=5.0,
+                    tv_weight=0.0, gan="wgan_gp", critic="vgg", critic_width=32, truth_by="max", pairing=(1.0, 0.0, 0.0), critic_rate=4e-4)
 SMALL = dict(gate_width=128, classes=32, reference_size=64, betas=(0.9, 0.999), image_size=64)      # classes: room for those of a small set
 
 
@@ -168,7 +186,8 @@ class Up(nn.Module):
         self.to_ab = nn.Conv2d(channels_out, 2, 1)
 
     def forward(self, x, skip, before=0.0, after=0.0):
-        """x `(N, C, h, w)`, skip at twice the size; before and after the first convolution and norm something is added -> (maps, ab_n) at twice the size."""
+        """x `(N, C, h, w)`, skip at twice the size; before and after the first convolution and norm something is added -> (maps, ab_n) at twice the
+        size."""
         convolve, norm, *rest = self.think
         x = norm(convolve(x + before)) + after
         for layer in rest:
@@ -179,7 +198,12 @@ class Up(nn.Module):
 
 
 class ReferenceColors(nn.Module):
-    """The reference's ab_n `(N, 2, R, R)` -> features `(N, 2w, R/2, R/2)`; matched to the target, `scales` makes two smaller maps of them."""
+    """The reference's ab_n `(N, 2, R, R)` -> features `(N, 2w, R/2, R/2)`; matched to the target, `scales` makes two smaller maps of them.
+
+    >>> net = ReferenceColors(PRESETS["smoke"])
+    >>> [tuple(found.shape[1:]) for found in net.scales(net(torch.rand(1, 2, 64, 64)))]
+    [(64, 8, 8), (32, 16, 16), (16, 32, 32)]
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -197,7 +221,11 @@ class ReferenceColors(nn.Module):
 
 
 class Palette(nn.Module):
-    """The reference's ab histogram `(N, 441)` -> F_RH at H/8, H/4, H/2: `(N, C, 1, 1)` each, the same everywhere."""
+    """The reference's ab histogram `(N, 441)` -> F_RH at H/8, H/4, H/2: `(N, C, 1, 1)` each, the same everywhere.
+
+    >>> [tuple(found.shape) for found in Palette(PRESETS["smoke"])(torch.full((1, 441), 1 / 441))]
+    [(1, 64, 1, 1), (1, 32, 1, 1), (1, 16, 1, 1)]
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -213,7 +241,12 @@ class Palette(nn.Module):
 # ---------------------------------------------------------------- what looks alike
 
 class Described(NamedTuple):
-    """A picture in the features it is matched by: `maps` at H/2, H/4 and H/8, and `unit`, the same enlarged to H/2 and divided by the whole's length."""
+    """A picture in the features it is matched by: `maps` at H/2, H/4 and H/8, and `unit`, the same enlarged to H/2 and divided by the whole's length.
+
+    >>> seen = Described.of(Encoder(PRESETS["smoke"])(torch.rand(1, 1, 16, 24)))
+    >>> seen.size, [tuple(x.shape) for x in seen.unit]
+    ((8, 12), [(1, 24, 96), (1, 32, 96), (1, 192, 96)])
+    """
     maps: list
     unit: list                  # `(N, C, P)` each, P = H/2 * W/2
     length: torch.Tensor        # `(N, P)`
@@ -246,6 +279,11 @@ def similarities(reference, target, chosen, scale=1.0):
 
     The sum over levels of (small reference map)^T (target features), enlarged over the reference's positions afterwards: equal to the product of the
     enlarged features, for a fifth of the arithmetic.
+
+    >>> seen = Described.of(Encoder(PRESETS["smoke"])(torch.rand(1, 1, 16, 16)))
+    >>> alike = similarities(seen, seen, slice(0, 64))      # of a picture with itself
+    >>> (alike.argmax(1) == torch.arange(64)).all().item(), round(alike.max().item(), 3)
+    (True, 1.0)
     """
     (height, width), total = reference.size, 0.0
     for small, seen in zip(reference.maps, target.unit):
@@ -259,8 +297,15 @@ def similarities(reference, target, chosen, scale=1.0):
 
 
 def attend(values, reference, target, config):
-    """The softmax over reference positions of similarity / temperature, applied: values `(N, C, P_r)` -> `(N, C, P_t)`, and, where the gate wants them, the
-    TOP similarities `(N, TOP, P_t)`, else None. At most about PAIRS pairs of positions at a time; a training makes them anew on its way back."""
+    """The softmax over reference positions of similarity / temperature, applied: values `(N, C, P_r)` -> `(N, C, P_t)`, and, where the gate wants
+    them, the TOP similarities `(N, TOP, P_t)`, else None. At most about PAIRS pairs of positions at a time; a training makes them anew on its way
+    back.
+
+    >>> seen = Described.of(Encoder(PRESETS["smoke"])(torch.rand(1, 1, 16, 16)))
+    >>> found, _ = attend(torch.full((1, 2, 64), 0.5), seen, seen, PRESETS["smoke"])      # one colour everywhere
+    >>> found.shape, round(found.min().item(), 3), round(found.max().item(), 3)
+    (torch.Size([1, 2, 64]), 0.5, 0.5)
+    """
     count, positions = len(values) * values.shape[-1], target.length.shape[-1]
     step = max(1, min(positions, PAIRS // count))
 
@@ -276,9 +321,14 @@ def attend(values, reference, target, config):
 
 
 class PositionGate(nn.Module):
-    """The published gate: two layers over a target position's similarities to all reference positions, which must be as many as the weights.
+    """The published gate: two layers over a target position's similarities to all reference positions, which must be as many as the weights;
+    reference and target: `Described` -> `(N, 1, H/2, W/2)` in [0, 1].
 
     W C = W R^T T is computed as (W R^T) T, level by level, at each level's own size: the matrix C of all pairs is never made.
+
+    >>> seen = Described.of(Encoder(PRESETS["smoke"])(torch.rand(1, 1, 64, 64)))
+    >>> PositionGate(PRESETS["smoke"])(seen, seen, None).shape
+    torch.Size([1, 1, 32, 32])
     """
 
     def __init__(self, config):
@@ -303,7 +353,13 @@ class PositionGate(nn.Module):
 
 
 class SimilarityGate(nn.Module):
-    """(ours) Two layers over the TOP largest similarities of a target position: no matter where in the reference, or how many positions that has."""
+    """(ours) Two layers over the TOP largest similarities of a target position: no matter where in the reference, or how many positions that has.
+    top: of `attend`, `(N, TOP, P_t)` -> `(N, 1, H/2, W/2)` in [0, 1].
+
+    >>> seen = Described.of(Encoder(PRESETS["smoke"])(torch.rand(1, 1, 16, 24)))
+    >>> SimilarityGate(PRESETS["smoke"])(seen, seen, torch.rand(1, TOP, 96)).shape
+    torch.Size([1, 1, 8, 12])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -316,14 +372,23 @@ class SimilarityGate(nn.Module):
 # ---------------------------------------------------------------- the network
 
 class Reference(NamedTuple):
-    """What the network sees of a reference: L_n `(N, 1, R, R)`, ab_n `(N, 2, R, R)`, the histogram of its ab `(N, 441)`."""
+    """What the network sees of a reference: L_n `(N, 1, R, R)`, ab_n `(N, 2, R, R)`, the histogram of its ab `(N, 441)`.
+
+    >>> Reference._fields
+    ('L_n', 'ab_n', 'histogram')
+    """
     L_n: torch.Tensor
     ab_n: torch.Tensor
     histogram: torch.Tensor
 
 
 class Painted(NamedTuple):
-    """ab_n `(N, 2, h, w)` in [-1, 1] at a quarter, half and the full size; class logits `(N, classes)`; the gate `(N, 1, H/2, W/2)` in [0, 1] or None."""
+    """ab_n `(N, 2, h, w)` in [-1, 1] at a quarter, half and the full size; class logits `(N, classes)`; the gate `(N, 1, H/2, W/2)` in [0, 1] or
+    None.
+
+    >>> Painted._fields
+    ('ab_n', 'logits', 'gate')
+    """
     ab_n: list
     logits: torch.Tensor
     gate: torch.Tensor | None
@@ -333,6 +398,11 @@ class Gray2ColorNet(nn.Module):
     """L_n `(N, 1, H, W)` in [-1, 1], H and W multiples of 8, at least 16; reference: a `Reference`, or None for the MCN alone (M = 0) -> `Painted`.
 
     Raises ValueError for other sizes, and for a reference that is not the square the position gate was made for.
+
+    >>> rgb = torch.rand(1, 3, 50, 70)
+    >>> painted = Gray2ColorNet(PRESETS["smoke"])(torch.zeros(1, 1, 32, 48), reference_of(rgb, PRESETS["smoke"]))
+    >>> [tuple(ab_n.shape[2:]) for ab_n in painted.ab_n], painted.gate.shape
+    ([(8, 12), (16, 24), (32, 48)], torch.Size([1, 1, 16, 24]))
     """
 
     def __init__(self, config):
@@ -371,7 +441,8 @@ class Gray2ColorNet(nn.Module):
         sizes = [("L", L_n)] + ([("the reference", reference.L_n)] if reference is not None else [])
         for name, one in sizes:
             if one.ndim != 4 or one.shape[1] != 1 or one.shape[2] % 8 or one.shape[3] % 8 or min(one.shape[2:]) < 16:
-                raise ValueError(f"{name} must be (N, 1, H, W) with H and W multiples of 8, at least 16, not {tuple(one.shape)}: resize or pad it, or call `colorize`.")
+                raise ValueError(f"{name} must be (N, 1, H, W) with H and W multiples of 8, at least 16, not {tuple(one.shape)}: resize or pad it, or "
+                                 "call `colorize`.")
         side = self.config.reference_size
         if reference is not None and isinstance(self.gate, PositionGate) and tuple(reference.L_n.shape[2:]) != (side, side):
             raise ValueError(f"The gate has a weight for each position of a reference of {side} x {side}, not {tuple(reference.L_n.shape[2:])}: resize it, or "
@@ -395,7 +466,11 @@ class Gray2ColorNet(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """L_n and ab_n `(N, 3, H, W)` -> scores of patches of 70 pixels, `(N, 1, H/8 - 2, W/8 - 2)`."""
+    """L_n and ab_n `(N, 3, H, W)` -> scores of patches of 70 pixels, `(N, 1, H/8 - 2, W/8 - 2)`.
+
+    >>> PatchCritic(PRESETS["smoke"])(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 1, 6, 6])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -410,7 +485,11 @@ class PatchCritic(nn.Module):
 
 
 class VGGCritic(nn.Module):
-    """The seed's: L_n and ab_n `(N, 3, S, S)`, S = image_size -> one score a picture, `(N, 1)`."""
+    """The seed's: L_n and ab_n `(N, 3, S, S)`, S = image_size -> one score a picture, `(N, 1)`.
+
+    >>> VGGCritic(VARIANTS["gray2color_seed"]["smoke"])(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 1])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -420,14 +499,20 @@ class VGGCritic(nn.Module):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.SiLU(), nn.Conv2d(after, after, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2)]
             before = after
         flat = before * (config.image_size // 16) ** 2
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.LayerNorm(flat), nn.Linear(flat, 512), nn.SiLU(), nn.Linear(512, 512), nn.SiLU(), nn.Linear(512, 1))
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.LayerNorm(flat), nn.Linear(flat, 512), nn.SiLU(), nn.Linear(512, 512), nn.SiLU(),
+                                    nn.Linear(512, 1))
 
     def forward(self, picture_n):
         return self.layers(picture_n)
 
 
 class Critic(nn.Module):
-    """The discriminator. A call is one update's loss, all passes in it, as data parallel training wants; `score` is a single pass."""
+    """The discriminator. A call is one update's loss, all passes in it, as data parallel training wants; `score` is a single pass.
+
+    >>> loss, found = Critic(PRESETS["smoke"])(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64))
+    >>> loss.shape, [*found]
+    (torch.Size([]), ['critic', 'true score', 'fake score'])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -450,7 +535,12 @@ class Critic(nn.Module):
 # ---------------------------------------------------------------- training
 
 def reference_of(rgb, config):
-    """rgb `(N, 3, h, w)` uint8 or in [0, 1] -> `Reference`; squeezed to a square, but kept in shape for a gate by similarities."""
+    """rgb `(N, 3, h, w)` uint8 or in [0, 1] -> `Reference`; squeezed to a square, but kept in shape for a gate by similarities.
+
+    >>> seen = reference_of(torch.full((1, 3, 50, 70), 0.5), PRESETS["smoke"])      # grey: one bin holds all
+    >>> seen.ab_n.shape, seen.histogram.shape, round(seen.histogram.max().item(), 2)
+    (torch.Size([1, 2, 64, 64]), torch.Size([1, 441]), 1.0)
+    """
     side = config.reference_size
     size = [side, side]
     if config.gate == "similarities":
@@ -461,7 +551,11 @@ def reference_of(rgb, config):
 
 
 def pyramid(rgb, by="area"):
-    """rgb `(N, 3, H, W)` in [0, 1] -> ab_n at a quarter, half and the full size. by="max": maxima of a and of b, as the seed's code takes them."""
+    """rgb `(N, 3, H, W)` in [0, 1] -> ab_n at a quarter, half and the full size. by="max": maxima of a and of b, as the seed's code takes them.
+
+    >>> [tuple(ab_n.shape[2:]) for ab_n in pyramid(torch.rand(1, 3, 64, 64))]
+    [(16, 16), (32, 32), (64, 64)]
+    """
     if by == "max":
         ab_n = lab.scale_ab(lab.rgb_to_lab(rgb)[:, 1:])
         return [F.max_pool2d(ab_n, 4), F.max_pool2d(ab_n, 2), ab_n]
@@ -469,7 +563,12 @@ def pyramid(rgb, by="area"):
 
 
 class Step:
-    """One update of stage two, or, with alone=True, of stage one: the MCN without a reference. First the critic, then the generator."""
+    """One update of stage two, or, with alone=True, of stage one: the MCN without a reference. First the critic, then the generator.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte()})]
+    ['loss', 'pixel', 'histogram', 'class', 'tv', 'adversarial', 'critic', 'true score', 'fake score']
+    """
 
     def __init__(self, config, fabric, alone=False, steps=None, start=None, compile=False):
         self.config, self.fabric, self.alone = config, fabric, alone
@@ -547,19 +646,24 @@ class Step:
         return copy.deepcopy(self.generator.module).cpu().eval()
 
 
-STAGE_ONE = ("width", "classes", "class_width", "norm", "activation", "pixel_weight", "delta", "class_weight", "adversarial_weight", "tv_weight", "gan", "critic",
-             "critic_width", "penalty_weight", "truth_by", "learning_rate", "critic_rate", "betas", "one_cycle", "stage_one", "stage_one_batch", "image_size",
-             "seed")      # what its outcome depends on
+STAGE_ONE = ("width", "classes", "class_width", "norm", "activation", "pixel_weight", "delta", "class_weight", "adversarial_weight", "tv_weight", "gan",
+             "critic", "critic_width", "penalty_weight", "truth_by", "learning_rate", "critic_rate", "betas", "one_cycle", "stage_one", "stage_one_batch",
+             "image_size", "seed")      # what its outcome depends on
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
     """A `Step` of stage two that goes on from stage one, which is trained here first (or resumed; its log and checkpoints are in `run/stage_one`).
 
     Raises ValueError for labels beyond `config.classes`.
+
+    >>> step = make_step(replace(PRESETS["smoke"], stage_one=0), train.make_fabric("cpu"), [{}])
+    >>> step.alone, step.result().gate is not None
+    (False, True)
     """
     first = dataset[0]
     if "label" in first and (known := getattr(dataset, "classes", None)) and len(known) > config.classes:
-        raise ValueError(f"The data have {len(known)} classes and the network {config.classes}: set classes={len(known)}, on the command line --set classes={len(known)}.")
+        raise ValueError(f"The data have {len(known)} classes and the network {config.classes}: set classes={len(known)}, on the command line "
+                         f"--set classes={len(known)}.")
     start = None
     if config.stage_one:
         side = first["rgb"].shape[-1]
@@ -572,40 +676,69 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
 
 
 def prepare_data(dataset, config):
-    """What training needs beside pictures: another one of the same class for each, where there are labels; else pictures are their own references."""
+    """What training needs beside pictures: another one of the same class for each, where there are labels; else pictures are their own references.
+
+    >>> pictures = [{"rgb": torch.zeros(3, 64, 64).byte()}]
+    >>> prepare_data(pictures, PRESETS["smoke"]) is pictures      # without labels
+    True
+    """
     return WithReferences(dataset, "related", seed=config.seed) if "label" in dataset[0] and config.pairing[1] else dataset
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `Gray2ColorNet`; `from_official` fills it with published weights."""
+    """An untrained `Gray2ColorNet`; `from_official` fills it with published weights.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER_PROBABLE).parameters())))
+    53057711
+    """
     return Gray2ColorNet(config)
 
 
 def pad(L):
-    """L_n with H and W multiples of 8, at least 16, the border repeated."""
+    """L_n with H and W multiples of 8, at least 16, the border repeated.
+
+    >>> pad(torch.zeros(1, 1, 9, 30)).shape
+    torch.Size([1, 1, 16, 32])
+    """
     height, width = L.shape[-2:]
     return F.pad(lab.scale_L(L), (0, max(16, -(-width // 8) * 8) - width, 0, max(16, -(-height // 8) * 8) - height), mode="replicate")
 
 
 @torch.no_grad()
 def predict(model, batch, with_reference=True):
-    """The `Painted` of batch {"L": `(N, 1, H, W)` in [0, 100], "reference": `(N, 3, h, w)` uint8 or in [0, 1]}, at padded size. Raises ValueError without a
-    reference."""
+    """The `Painted` of batch {"L": `(N, 1, H, W)` in [0, 100], "reference": `(N, 3, h, w)` uint8 or in [0, 1]}, at padded size. Raises ValueError
+    without a reference.
+
+    >>> batch = {"L": torch.rand(1, 1, 30, 41) * 100, "reference": torch.rand(1, 3, 20, 30)}
+    >>> predict(build(PRESETS["smoke"]), batch).ab_n[-1].shape
+    torch.Size([1, 2, 32, 48])
+    """
     if with_reference and batch.get("reference") is None:
         raise ValueError("Gray2ColorNet needs a reference picture: pass reference=..., on the command line --reference.")
     return model.eval()(pad(batch["L"]), reference_of(batch["reference"].to(batch["L"].device), model.config) if with_reference else None)
 
 
 def colorize(model, batch, with_reference=True):
-    """batch as in `predict` -> ab `(N, 2, H, W)` in CIE units; any sizes. with_reference=False: what the MCN paints alone."""
+    """batch as in `predict` -> ab `(N, 2, H, W)` in CIE units; any sizes. with_reference=False: what the MCN paints alone.
+
+    >>> batch = {"L": torch.rand(1, 1, 30, 41) * 100, "reference": torch.rand(1, 3, 20, 30)}
+    >>> colorize(build(PRESETS["smoke"]), batch).shape
+    torch.Size([1, 2, 30, 41])
+    """
     height, width = batch["L"].shape[-2:]
     return lab.unscale_ab(predict(model, batch, with_reference).ab_n[-1])[..., :height, :width]
 
 
 def gate(model, batch):
-    """How far each place trusts its match, `(N, 1, H/2, W/2)` in [0, 1], sides rounded up; None without a gate. batch as in `predict`."""
+    """How far each place trusts its match, `(N, 1, H/2, W/2)` in [0, 1], sides rounded up; None without a gate. batch as in `predict`.
+
+    >>> batch = {"L": torch.rand(1, 1, 30, 41) * 100, "reference": torch.rand(1, 3, 20, 30)}
+    >>> gate(build(PRESETS["smoke"]), batch).shape
+    torch.Size([1, 1, 15, 21])
+    """
     height, width = batch["L"].shape[-2:]
     found = predict(model, batch).gate
     return None if found is None else found[..., :-(-height // 2), :-(-width // 2)]
@@ -614,7 +747,13 @@ def gate(model, batch):
 @torch.no_grad()
 def match(model, batch):
     """The most similar reference position of each target position, `(N, H/2, W/2)` int64 into the rows of the reference at half its size (see
-    `match_side`); sides rounded up. batch as in `predict`."""
+    `match_side`); sides rounded up. batch as in `predict`.
+
+    >>> rgb = torch.rand(1, 3, 64, 64)
+    >>> found = match(build(PRESETS["smoke"]), {"L": lab.rgb_to_lab(rgb)[:, :1], "reference": rgb})
+    >>> found.shape, (found.flatten() == torch.arange(32 * 32)).all().item()      # each place finds itself
+    (torch.Size([1, 32, 32]), True)
+    """
     height, width = (-(-side // 2) for side in batch["L"].shape[-2:])
     model.eval()
     there = Described.of(model.encoder(reference_of(batch["reference"].to(batch["L"].device), model.config).L_n))
@@ -625,17 +764,29 @@ def match(model, batch):
 
 
 def match_side(model):
-    """Side of the grid of reference positions."""
+    """Side of the grid of reference positions.
+
+    >>> match_side(build(PRESETS["smoke"]))
+    32
+    """
     return model.config.reference_size // 2
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(PRESETS["smoke"]))]
+    ['', 'no reference']
+    """
     return {"": lambda batch: colorize(model, batch), "no reference": lambda batch: colorize(model, batch, with_reference=False)}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['encoder', 'decoder', 'class head', 'reference colours', 'gate', 'palette', 'discriminator']
+    """
     network = Gray2ColorNet(config)
     parts = {"encoder": network.encoder, "decoder": network.up, "class head": network.classify, "reference colours": network.colors, "gate": network.gate,
              "palette": network.palette}
@@ -658,9 +809,13 @@ OFFICIAL = {**{f"model{i}": f"encoder.blocks.{i - 1}" for i in range(1, 7)},
 
 
 def from_official(state_dict):
-    """The authors' weights (`latest_net_G.pth`) under our names: `build(PAPER_PROBABLE).load_state_dict(from_official(torch.load(path, weights_only=True)))`.
+    """The authors' weights (`latest_net_G.pth`) under our names: `build(PAPER_PROBABLE).load_state_dict(from_official(torch.load(path,
+    weights_only=True)))`.
 
     Raises ValueError for a tensor that network does not have.
+
+    >>> from_official({"model1.0.weight": torch.zeros(64, 1, 3, 3)}).keys()
+    dict_keys(['encoder.blocks.0.0.weight'])
     """
     found = {}
     for name, value in state_dict.items():

@@ -16,7 +16,12 @@ from torch.nn.utils import parametrize
 from colorlib import lab, results, train
 from colorlib.convolution import Conv2d
 
+__all__ = ["SpectralNorm", "Conv", "GlobalFeatures", "luma_of", "to_range", "GrayVGG", "pretrain", "load_features"]
+
 LEAK, BN_SPREAD, XAVIER_GAIN = 0.2, 0.02, 0.02       # `network_module.py`, `weights_init`
+SETTINGS = ("in_channels", "feature_width", "value_range", "pretraining", "classes", "batch_size", "image_size", "seed")      # what `pretrain` depends on
+VGG_NAMES = [f"conv{block}_{i}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)] + ["pool5"]      # the authors' layers
+BN_NAMES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 # ---------------------------------------------------------------- layers
@@ -26,6 +31,10 @@ class SpectralNorm(nn.Module):
 
     torch's own updates u before v; the released code v before u, so that its sigma is half an iteration older. always: iterate in
     evaluation too, as the released code does.
+
+    >>> norm = SpectralNorm(3 * torch.eye(4))
+    >>> norm(3 * torch.eye(4)).diagonal().round(decimals=3).tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
 
     def __init__(self, weight, always=False):
@@ -48,8 +57,8 @@ class SpectralNorm(nn.Module):
 
 
 class DivideBySigma(torch.autograd.Function):
-    """W `(O, ...)`, u `(O,)`, v -> W / sigma with sigma = u' W v, u and v held fixed. Backwards in three passes over the weights, where torch's own steps take
-    nine: G -> (G - sum(G W / sigma) u v') / sigma."""
+    """W `(O, ...)`, u `(O,)`, v -> W / sigma with sigma = u' W v, u and v held fixed. Backwards in three passes over the weights, where torch's own
+    steps take nine: G -> (G - sum(G W / sigma) u v') / sigma."""
 
     @staticmethod
     def forward(ctx, weight, u, v):
@@ -71,7 +80,12 @@ def pad(x, amount):
 
 
 class Conv(nn.Module):
-    """Mirrored border, convolution without bias, batch norm, leaky ReLU."""
+    """Mirrored border, convolution without bias, batch norm, leaky ReLU.
+
+    >>> from colorlib.papers import scgan
+    >>> Conv(3, 8, scgan.SMOKE, stride=2)(torch.rand(1, 3, 16, 24)).shape
+    torch.Size([1, 8, 8, 12])
+    """
 
     def __init__(self, channels_in, channels_out, config, kernel=3, stride=1, padding=1, norm=True, active=True, spectral=True):
         super().__init__()
@@ -94,7 +108,12 @@ class Conv(nn.Module):
 
 
 class GlobalFeatures(nn.Sequential):
-    """VGG-16 on grey pictures with strides in place of poolings: `(N, C, H, W)` -> `(N, 512, H/32, W/32)`."""
+    """VGG-16 on grey pictures with strides in place of poolings: `(N, C, H, W)` -> `(N, 512, H/32, W/32)`.
+
+    >>> from colorlib.papers import scgan
+    >>> GlobalFeatures(scgan.SMOKE)(torch.rand(1, 1, 64, 96)).shape
+    torch.Size([1, 64, 2, 3])
+    """
 
     def __init__(self, config, spectral=True):
         widths = [config.feature_width * factor for factor in (1, 1, 2, 2, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8)]
@@ -107,12 +126,21 @@ class GlobalFeatures(nn.Sequential):
 # ---------------------------------------------------------------- inputs
 
 def luma_of(rgb):
-    """rgb `(N, 3, H, W)` in [0, 1] -> its luma, rounded to 8 bit as OpenCV does it; `(N, 1, H, W)`."""
+    """rgb `(N, 3, H, W)` in [0, 1] -> its luma, rounded to 8 bit as OpenCV does it; `(N, 1, H, W)`.
+
+    >>> red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
+    >>> round(255 * luma_of(red).item(), 3)
+    76.0
+    """
     return (lab.luma_of(rgb) * 255).round() / 255
 
 
 def to_range(rgb, value_range):
-    """[0, 1] -> the config's value range."""
+    """[0, 1] -> the config's value range.
+
+    >>> to_range(torch.tensor([0.0, 0.5, 1.0]), (-1.0, 1.0)).tolist()
+    [-1.0, 0.0, 1.0]
+    """
     low, high = value_range
     return low + (high - low) * rgb
 
@@ -123,6 +151,10 @@ class GrayVGG(nn.Module):
     """The global feature network under a classifier: grey `(N, C, H, W)` in [-1, 1] -> logits `(N, classes)`.
 
     The authors' head is VGG-16's three layers, the first 25,088 wide; ours is the mean over the picture and one layer, for any size.
+
+    >>> from colorlib.papers import scgan
+    >>> GrayVGG(scgan.SMOKE)(torch.rand(2, 1, 64, 96)).shape
+    torch.Size([2, 10])
     """
 
     def __init__(self, config):
@@ -159,7 +191,14 @@ class PretrainingStep:
 
 
 def pretrain(config, fabric, dataset, run=None, progress=None):
-    """Train the gray classifier of `config` on the labels of `dataset`; returns the `GlobalFeatures` inside. Raises ValueError without labels."""
+    """Train the gray classifier of `config` on the labels of `dataset`; returns the `GlobalFeatures` inside. Raises ValueError without labels.
+
+    >>> from colorlib.papers import scgan
+    >>> pretrain(scgan.SMOKE, fabric=None, dataset=[{"rgb": torch.zeros(3, 64, 64)}])
+    Traceback (most recent call last):
+        ...
+    ValueError: The gray classifier learns from labels: give a data set with one sub-folder a class, or a...
+    """
     if "label" not in dataset[0]:
         raise ValueError("The gray classifier learns from labels: give a data set with one sub-folder a class, or a config without `pretraining`.")
     config = replace(config, classes=1 + max(int(dataset[i]["label"]) for i in range(len(dataset))))
@@ -171,15 +210,15 @@ def pretrain(config, fabric, dataset, run=None, progress=None):
     return step.model.module.features
 
 
-SETTINGS = ("in_channels", "feature_width", "value_range", "pretraining", "classes", "batch_size", "image_size", "seed")      # what it depends on
-VGG_NAMES = [f"conv{block}_{i}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)] + ["pool5"]
-BN_NAMES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-
-
 def load_features(network, path):
     """Fill a `GlobalFeatures` from a file: ours, its state dict; or the authors' `vgg16_bn_fc_gray...pth`, whose biases and classifier are left out.
 
     Raises FileNotFoundError, and ValueError when a tensor is missing or of another shape, so that no file can fill nothing and stay silent.
+
+    >>> load_features(None, "nowhere.pth")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: nowhere.pth does not exist: correct the path of the global feature network or unset...
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist: correct the path of the global feature network or unset COLORLIB_GRAY_VGG.")

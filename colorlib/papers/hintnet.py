@@ -15,8 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from colorlib.hints.simulated_hints import training_hints
 from colorlib.papers import hscau
-from colorlib.simulated_hints import training_hints
+
+__all__ = ["Config", "POWER", "PRESETS", "propagate", "HintNet", "decibel_loss", "Step", "build", "colorize",
+           "variants", "make_step", "networks"]
 
 CELL = 2                                             # hints are spread at half resolution, in cells of 2 x 2 pixels
 L_SIGMA, POWER, FLOOR = 8.0, 1.5, 1e-3               # best of six settings on 24 training photographs with 10 to 1,500 hints
@@ -28,7 +31,11 @@ BAND = 2 ** 24                                       # pairs of a cell and a hin
 
 @dataclass(frozen=True)
 class Config(hscau.Config):
-    """HSCAU-Net's, with HintNet's scheme and an optimizer that fits it."""
+    """HSCAU-Net's, with HintNet's scheme and an optimizer that fits it.
+
+    >>> Config().scheme, Config().gates, Config().width
+    ('every_count', 'named', 64)
+    """
     gates: str = "named"
     hint_resize: str = "mean"
     scheme: str = "every_count"
@@ -40,11 +47,19 @@ PRESETS = hscau.presets(Config())
 PRESETS["class"] = replace(PRESETS["class"], one_cycle=2e-3, batch_size=8, steps=5_000, image_size=128)
 
 
+# ---------------------------------------------------------------- spreading
+
 @torch.no_grad()
 def propagate(L, hint_ab, hint_mask):
     """Spread hints over pixels that are near and equally light, without learning. Returns (ab `(N, 2, H, W)`, nearness `(N, 1, H, W)` in [0, 1.25)).
 
     nearness is the cube root of the weights' sum, about 1 / d of the nearest fitting hint. L `(N, 1, H, W)`, H and W even. Without a hint both are 0.
+
+    >>> L, hint_ab, hint_mask = torch.full((1, 1, 8, 8), 50.0), torch.zeros(1, 2, 8, 8), torch.zeros(1, 1, 8, 8)
+    >>> hint_ab[..., 3, 3], hint_mask[..., 3, 3] = 40.0, 1.0      # one click colours an even picture
+    >>> ab, nearness = propagate(L, hint_ab, hint_mask)
+    >>> ab.min().round().item(), ab.max().round().item(), (nearness[0, 0, 2, 2] > nearness[0, 0, 7, 7]).item()
+    (40.0, 40.0, True)
     """
     return spread(Cells(L.float(), hint_ab.float(), hint_mask.float()))
 
@@ -100,10 +115,15 @@ def average(cells, features, guess, guess_weight, power, floor):
     return torch.stack(means), torch.stack(totals)
 
 
+# ---------------------------------------------------------------- the network
+
 class HintNet(nn.Module):
     """L `(N, 1, H, W)` in [0, 100], hint_ab `(N, 2, H, W)` in CIE units (0 where no hint is), hint_mask `(N, 1, H, W)` -> ab `(N, 2, H, W)`.
 
     H and W multiples of 16; ab is not bounded. Raises ValueError for other sizes.
+
+    >>> HintNet(PRESETS["smoke"])(torch.zeros(1, 1, 32, 48), torch.zeros(1, 2, 32, 48), torch.zeros(1, 1, 32, 48)).shape
+    torch.Size([1, 2, 32, 48])
     """
 
     def __init__(self, config):
@@ -133,16 +153,27 @@ class HintNet(nn.Module):
             return enlarge(ab) + AB_SCALE * self.to_detail(x)
 
 
+# ---------------------------------------------------------------- training
+
 def decibel_loss(ab, ab_true):
-    """Mean over pictures of 10 log10(mean squared error + 1) of ab in CIE units: minus a PSNR of ab, up to a constant.
+    """Mean over pictures of 10 log10(mean squared error + 1) of ab `(N, 2, H, W)` in CIE units: minus a PSNR of ab, up to a constant.
 
     A picture with five hints has a hundred times the squared error of one with five hundred; in decibels both count alike.
+
+    >>> round(decibel_loss(torch.zeros(1, 2, 4, 4), torch.full((1, 2, 4, 4), 3.0)).item(), 3)      # 10 log10(9 + 1)
+    10.0
     """
     return 10 * torch.log10((ab.float() - ab_true).square().mean((1, 2, 3)) + 1).mean()
 
 
 class Step(hscau.Step):
-    """One update of HintNet: any number of hints, the error in decibels."""
+    """One update of HintNet: any number of hints, the error in decibels.
+
+    >>> from colorlib import train
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte()})]
+    ['loss']
+    """
 
     def __init__(self, config, fabric, compile=False):
         super().__init__(config, fabric, HintNet, compile=compile)
@@ -152,8 +183,15 @@ class Step(hscau.Step):
         return {"loss": decibel_loss(self.model(L, *training_hints(ab, self.config.scheme)), ab)}
 
 
+# ---------------------------------------------------------------- use
+
 def build(config, pretrained=False):
-    """An untrained `HintNet`."""
+    """An untrained `HintNet`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PRESETS["paper"]).parameters())))
+    31085159
+    """
     return HintNet(config)
 
 
@@ -161,10 +199,20 @@ colorize, variants = hscau.colorize, hscau.variants
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures will do."""
+    """A `Step` for `config`; any colour pictures will do.
+
+    >>> from colorlib import train
+    >>> step = make_step(PRESETS["smoke"], train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 9, 13) * 100}).shape      # no hints: an automatic network
+    torch.Size([1, 2, 9, 13])
+    """
     return Step(config, fabric, compile)
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['U-Net with hint averaging']
+    """
     return {"U-Net with hint averaging": HintNet(config)}

@@ -1,7 +1,8 @@
 """HSCAU-Net: a U-Net that is told some colours, and gates its skip connections with attention and with the hints themselves.
 
 "Hint-based Image Colorization using HSCAU-Net" (course project, Team 6, 2022; repository catsaveearth/Hint-based-Image-Colorization-Using-HSCAU-Net),
-after its `model.py`, `solver.py`, `data/transform.py`. The skip x of a level, with the hints' ab resized to that level, becomes
+after its `model.py`, `solver.py`, `data/transform.py`. L and hints in, ab out. The skip x of a level, with the hints' ab resized to that level,
+becomes
 
     x * S1(x) * S2(x) * sigmoid(w . hint_ab)        S: spatial attention of CBAM (Woo et al. 2018), both on the ungated x
 
@@ -18,19 +19,27 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import lab, train
+from colorlib.hints.simulated_hints import training_hints
 from colorlib.losses import mean_ssim
-from colorlib.simulated_hints import training_hints
+
+__all__ = ["Config", "RELEASED", "NAMED", "UNET", "ATTUNET", "PRESETS", "VARIANTS", "SpatialAttention",
+           "ChannelAttention", "HintGate", "AdditiveGate", "resize_hints", "encode", "HintUNet", "hint_loss", "Step",
+           "build", "colorize", "variants", "make_step", "networks", "from_official"]
 
 CODE_RANGE, CODE_ZERO = 255, 128            # OpenCV's 8-bit Lab: (ab + 128) / 255
 REDUCTION = 16                              # of the channel attention's hidden layer, as in CBAM
 LEVELS = 4
-README_SCHEDULE = ((0, 5e-4), (186, 5e-5), (286, 5e-6), (324, 5e-8))       # (epoch, learning rate), 338 epochs
-CODE_SCHEDULE = ((0, 5e-5), (186, 5e-6), (286, 5e-6), (324, 5e-8))         # what the comment in `main.py` says instead
+# (epoch, learning rate), 338 epochs, by the authors' README; a comment in their `main.py` has 5e-5, 5e-6, 5e-6, 5e-8 instead
+README_SCHEDULE = ((0, 5e-4), (186, 5e-5), (286, 5e-6), (324, 5e-8))
 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the released code's; `(ours)` marks what it does not have."""
+    """Defaults are the released code's; `(ours)` marks what it does not have.
+
+    >>> Config().l1_weight, Config().ssim_weight, Config().schedule[0]
+    (0.8, 0.2, (0, 0.0005))
+    """
     gates: str = "released"                 # "released": two spatial and the hint gate; "named": channel, spatial, hint; "additive"; "none"
     hint_resize: str = "bilinear"           # hints for the gates: "bilinear" (drops most), "antialias" (fades them), "mean" (ours: mean of the hints in a cell)
     width: int = 64                         # maps at full resolution; 2, 4, 8, 16 times as many below
@@ -71,7 +80,12 @@ for name in ("hscau_named", "attunet"):      # two fifths of the weights, a quar
 # ---------------------------------------------------------------- gates
 
 class SpatialAttention(nn.Module):
-    """Where: sigmoid of a 7x7 convolution over the mean and the maximum of all channels, `(N, C, H, W)` -> `(N, 1, H, W)` (CBAM, eq. 3)."""
+    """Where: sigmoid of a 7x7 convolution over the mean and the maximum of all channels, `(N, C, H, W)` -> `(N, 1, H, W)` (CBAM, eq. 3).
+
+    >>> net = SpatialAttention()
+    >>> net(torch.rand(1, 8, 5, 7)).shape, sum(map(torch.numel, net.parameters()))
+    (torch.Size([1, 1, 5, 7]), 98)
+    """
 
     def __init__(self):
         super().__init__()
@@ -91,7 +105,11 @@ def pool_channels(x):
 
 
 class ChannelAttention(nn.Module):
-    """What: one small network on each channel's mean and maximum, summed, sigmoid, `(N, C, H, W)` -> `(N, C, 1, 1)` (CBAM, eq. 2)."""
+    """What: one small network on each channel's mean and maximum, summed, sigmoid, `(N, C, H, W)` -> `(N, C, 1, 1)` (CBAM, eq. 2).
+
+    >>> ChannelAttention(32)(torch.rand(1, 32, 5, 7)).shape
+    torch.Size([1, 32, 1, 1])
+    """
 
     def __init__(self, channels):
         super().__init__()
@@ -104,7 +122,11 @@ class ChannelAttention(nn.Module):
 
 
 class HintGate(nn.Module):
-    """The skip x times two attention maps and a sigmoid of the hints' ab; all three factors read the ungated x."""
+    """x `(N, C, h, w)` of a skip and hint `(N, 2, h, w)` -> x times two attention maps and a sigmoid of the hints' ab; both maps read the ungated x.
+
+    >>> HintGate(8, "released")(torch.rand(1, 8, 4, 4), above=None, hint=torch.rand(1, 2, 4, 4)).shape
+    torch.Size([1, 8, 4, 4])
+    """
 
     def __init__(self, channels, kind):
         super().__init__()
@@ -119,7 +141,12 @@ class HintGate(nn.Module):
 
 
 class AdditiveGate(nn.Module):
-    """sigmoid(psi(ReLU(W_g above + W_x x))) times the skip x (Oktay et al. 2018, Attention U-Net, section 2.2), batch norm after each."""
+    """x of a skip and the map from above, both `(N, C, h, w)` -> sigmoid(psi(ReLU(W_g above + W_x x))) times x (Oktay et al. 2018, Attention U-Net,
+    section 2.2), batch norm after each.
+
+    >>> AdditiveGate(8, hidden=4)(torch.rand(2, 8, 4, 4), above=torch.rand(2, 8, 4, 4), hint=None).shape
+    torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(self, channels, hidden):
         super().__init__()
@@ -153,7 +180,13 @@ def resize_hints(hint_ab, hint_mask, level, how="mean"):
     """Hints at 1 / 2^level of their size, `(N, 2, H, W)` CIE units -> `(N, 2, H/2^level, W/2^level)`; cells without a hint hold 0.
 
     "mean" (ours): the mean of the hints in a cell. "bilinear": what `torchvision.transforms.Resize` did to tensors before it antialiased: between
-    pixels, so that of 4 x 4 one-pixel hints 12 vanish. "antialias": what it does now: every hint stays, thinned by the area of the cell.
+    pixels, so that of 4 x 4 one-pixel hints 12 vanish. "antialias": what it does now: every hint stays, thinned by the area of the cell. Raises
+    ValueError for another word.
+
+    >>> hint_ab, hint_mask = torch.zeros(1, 2, 4, 4), torch.zeros(1, 1, 4, 4)
+    >>> hint_ab[..., 0, 0], hint_mask[..., 0, 0] = 40.0, 1.0      # one click in a corner
+    >>> {how: resize_hints(hint_ab, hint_mask, 2, how).round().flatten().tolist() for how in ("mean", "bilinear")}
+    {'mean': [40.0, 40.0], 'bilinear': [0.0, 0.0]}
     """
     if how == "mean":
         count = F.avg_pool2d(hint_mask, 2 ** level)
@@ -212,7 +245,11 @@ class Trunk(nn.Module):
 
 
 def encode(ab):
-    """CIE units -> OpenCV's 8-bit code of ab divided by 255, so that no hint reads 128 / 255."""
+    """CIE units -> OpenCV's 8-bit code of ab divided by 255, so that no hint reads 128 / 255.
+
+    >>> encode(-128), encode(127), round(encode(0), 3)
+    (0.0, 1.0, 0.502)
+    """
     return (ab + CODE_ZERO) / CODE_RANGE
 
 
@@ -227,6 +264,10 @@ class HintUNet(nn.Module):
     """L `(N, 1, H, W)` in [0, 100], hint_ab `(N, 2, H, W)` in CIE units (0 where no hint is), hint_mask `(N, 1, H, W)` -> ab `(N, 2, H, W)`.
 
     H and W multiples of 16; ab is not bounded. Raises ValueError for other sizes.
+
+    >>> L, hint_ab, hint_mask = torch.zeros(1, 1, 32, 48), torch.zeros(1, 2, 32, 48), torch.zeros(1, 1, 32, 48)
+    >>> HintUNet(PRESETS["smoke"])(L, hint_ab, hint_mask).shape
+    torch.Size([1, 2, 32, 48])
     """
 
     def __init__(self, config):
@@ -252,6 +293,10 @@ def hint_loss(ab, ab_true, config):
     """0.8 L1(ab) + 0.2 (1 - SSIM(Lab)), ab `(N, 2, H, W)` in CIE units, both in OpenCV's code / 255 (`solver.py`).
 
     L is copied from the input, so its SSIM is 1 and the second term is 0.2 (2 - SSIM_a - SSIM_b) / 3. Returns {"loss", "l1", "ssim"}.
+
+    >>> found = hint_loss(torch.zeros(1, 2, 9, 9), torch.full((1, 2, 9, 9), 25.5), replace(RELEASED, ssim_weight=0.0))
+    >>> {name: round(value.item(), 2) for name, value in found.items()}      # 25.5 / 255, weighted by 0.8
+    {'loss': 0.08, 'l1': 0.1}
     """
     ab, ab_true = encode(ab.to(ab_true.dtype)), encode(ab_true)
     l1 = F.l1_loss(ab, ab_true)
@@ -267,7 +312,12 @@ def lab_of(rgb):
 
 
 class Step:
-    """One update of a hint U-Net: true colours give the hints, the network gives the rest."""
+    """One update of a hint U-Net: true colours give the hints, the network gives the rest.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte()})]
+    ['loss', 'l1', 'ssim']
+    """
 
     def __init__(self, config, fabric, network=HintUNet, parts=1, compile=False):
         self.config, self.fabric, self.parts = config, fabric, parts
@@ -306,7 +356,12 @@ class Step:
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `HintUNet`."""
+    """An untrained `HintUNet`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(RELEASED).parameters())))
+    31039066
+    """
     return HintUNet(config)
 
 
@@ -315,6 +370,10 @@ def colorize(model, batch):
     """batch {"L" `(N, 1, H, W)` in [0, 100], "hint_ab" `(N, 2, H, W)` in CIE units, "hint_mask" `(N, 1, H, W)`} -> ab `(N, 2, H, W)`.
 
     Deterministic; any size of at least 1 x 1. Without the hint entries the network gets none.
+
+    >>> hints = {"hint_ab": torch.zeros(1, 2, 30, 41), "hint_mask": torch.zeros(1, 1, 30, 41)}
+    >>> colorize(build(PRESETS["smoke"]), {"L": torch.rand(1, 1, 30, 41) * 100} | hints).shape
+    torch.Size([1, 2, 30, 41])
     """
     L = batch["L"]
     height, width = L.shape[-2:]
@@ -324,17 +383,31 @@ def colorize(model, batch):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> rows = variants(build(PRESETS["smoke"]))
+    >>> [*rows], rows[""]({"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    ([''], torch.Size([1, 2, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures will do."""
+    """A `Step` for `config`; any colour pictures will do.
+
+    >>> step = make_step(PRESETS["smoke"], train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    torch.Size([1, 2, 9, 13])
+    """
     return Step(config, fabric, compile=compile)
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['U-Net']
+    """
     return {"U-Net": HintUNet(config)}
 
 
@@ -348,6 +421,9 @@ def from_official(state_dict):
     """The authors' checkpoint (a state dict of `HINT_CSATUNet`) -> one for `HintUNet(RELEASED)`. Raises ValueError for names it does not know.
 
     Their second gates are registered twice, as `ch1` .. `ch4` and inside `up1` .. `up4`; the copies are dropped.
+
+    >>> from_official({"inc.double_conv.0.weight": torch.zeros(64, 4, 3, 3), "ch1.conv1.weight": torch.zeros(1)}).keys()
+    dict_keys(['trunk.inc.0.weight'])
     """
     renamed = {}
     for name, value in state_dict.items():

@@ -1,14 +1,15 @@
 """Let there be Color!: local features say what lies where, global ones what kind of picture it is, and both meet at every place.
 
-Iizuka, Simo-Serra, Ishikawa, "Let there be Color!: Joint End-to-end Learning of Global and Local Image Priors for Automatic Image Colorization with Simultaneous
-Classification" (SIGGRAPH 2016); shapes after the authors' `colorize.lua` and the port shufanwu/colorNet-pytorch (both read only). One convolutional trunk is run
-on the picture at its own size and on a copy squeezed to 224 px; the copy goes on to one vector. Fusion is a 1x1 convolution over [local; vector], the same
-as in Deep Koalarization, which took it from here with a frozen classifier's vector; this vector learns from the picture's class, beside the colours:
+Iizuka, Simo-Serra, Ishikawa, "Let there be Color!: Joint End-to-end Learning of Global and Local Image Priors for Automatic Image Colorization with
+Simultaneous Classification" (SIGGRAPH 2016, doi 10.1145/2897824.2925974); shapes after the authors' `colorize.lua` and the port
+shufanwu/colorNet-pytorch (both read only). Grey in, ab out. One convolutional trunk is run on the picture at its own size and on a copy squeezed to
+224 px; the copy goes on to one vector. Fusion is a 1x1 convolution over [local; vector], the same as in Deep Koalarization, which took it from here
+with a frozen classifier's vector; this vector learns from the picture's class, beside the colours:
 
     |ab - ab*|^2 + 1/300 cross-entropy(class)
 
-The port puts the sigmoid before the last convolution; here it is at the end, where the released model's range, (2 y - 1) 100 for a and b, asks for it. The
-vector of another picture gives its mood to this one: `colorize` with a reference.
+The port puts the sigmoid before the last convolution; here it is at the end, where the released model's range, (2 y - 1) 100 for a and b, asks for
+it. The vector of another picture gives its mood to this one: `colorize` with a reference.
 """
 from dataclasses import dataclass, replace
 
@@ -19,12 +20,23 @@ from torch import nn
 from colorlib import lab, train
 from colorlib.blocks import at_any_size, one_cycle
 
+__all__ = ["Config", "PAPER", "PRESETS", "TRAINING_ABLATIONS", "GlobalFeatures", "LocalGlobal", "squeeze", "Step",
+           "make_step", "build", "colorize", "variants", "networks"]
+
 CHOICES = {"gray": ("luma", "lightness")}
 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the paper's and the port's; `(ours)` marks what they do not have."""
+    """Defaults are the paper's and the port's; `(ours)` marks what they do not have. Raises ValueError for a value that cannot be.
+
+    >>> Config().classes, Config().global_size, Config().ab_max
+    (205, 224, 100.0)
+    >>> Config(gray="lab")
+    Traceback (most recent call last):
+        ...
+    ValueError: gray is 'lab': choose one of luma, lightness.
+    """
     width: int = 64                     # maps of the first convolution
     global_size: int = 224              # side of the square the global features see
     classes: int = 205                  # Places205; at training, as many as the data have
@@ -68,7 +80,12 @@ def dense(features_in, features_out):
 
 
 class GlobalFeatures(nn.Module):
-    """Low-level maps of the squeezed picture `(N, 512, S/8, S/8)` -> (the layer the class is told from `(N, 512)`, the vector `(N, 256)`)."""
+    """Low-level maps of the squeezed picture `(N, 512, S/8, S/8)` -> (the layer the class is told from `(N, 512)`, the vector `(N, 256)`).
+
+    >>> hidden, vector = GlobalFeatures(PRESETS["smoke"])(torch.rand(2, 64, 8, 8))
+    >>> hidden.shape, vector.shape
+    (torch.Size([2, 64]), torch.Size([2, 32]))
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -83,7 +100,13 @@ class GlobalFeatures(nn.Module):
 
 
 class LocalGlobal(nn.Module):
-    """Grey `(N, 1, H, W)` in [0, 1], H and W multiples of 8, and the same or another picture squeezed `(N, 1, S, S)` -> (y `(N, 2, H, W)` in [0, 1], class logits)."""
+    """Grey `(N, 1, H, W)` in [0, 1], H and W multiples of 8, and the same or another picture squeezed `(N, 1, S, S)` -> (y `(N, 2, H, W)` in
+    [0, 1], class logits `(N, classes)`).
+
+    >>> y, logits = LocalGlobal(PRESETS["smoke"])(torch.rand(2, 1, 32, 48), torch.rand(2, 1, 64, 64))
+    >>> y.shape, logits.shape
+    (torch.Size([2, 2, 32, 48]), torch.Size([2, 10]))
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -107,7 +130,11 @@ class LocalGlobal(nn.Module):
 
 
 def squeeze(gray, config):
-    """Grey of any size -> the square the global features see."""
+    """Grey `(N, 1, H, W)` of any size -> the square `(N, 1, S, S)` the global features see.
+
+    >>> squeeze(torch.rand(1, 1, 30, 41), PRESETS["smoke"]).shape
+    torch.Size([1, 1, 64, 64])
+    """
     side = config.global_size
     return gray if gray.shape[-2:] == (side, side) else F.interpolate(gray, (side, side), mode="bilinear", antialias=True)
 
@@ -115,7 +142,12 @@ def squeeze(gray, config):
 # ---------------------------------------------------------------- training
 
 class Step:
-    """One update. classes: whether the data have labels."""
+    """One update. has_labels: whether the data name what pictures show, which teaches the global features.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte(), "label": torch.tensor([0, 1])})]
+    ['loss', 'color', 'class']
+    """
 
     def __init__(self, config, fabric, has_labels=True, compile=False):
         self.config, self.fabric = config, fabric
@@ -153,7 +185,13 @@ class Step:
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures. Labels, where there are some, teach the class; as many classes as there are labels."""
+    """A `Step` for `config`; any colour pictures. Labels, where there are some, teach the class; as many classes as there are labels.
+
+    >>> labelled = [{"rgb": torch.zeros(3, 32, 32).byte(), "label": 3}]
+    >>> step = make_step(PRESETS["smoke"], train.make_fabric("cpu"), labelled)
+    >>> step.config.classes
+    4
+    """
     has_labels = "label" in dataset[0]
     if has_labels and config.class_weight:
         config = replace(config, classes=1 + max(int(dataset[i]["label"]) for i in range(len(dataset))))
@@ -163,7 +201,12 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `LocalGlobal`."""
+    """An untrained `LocalGlobal`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    42367343
+    """
     return LocalGlobal(config)
 
 
@@ -171,8 +214,11 @@ def build(config, pretrained=False):
 def colorize(model, batch):
     """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units, of any size.
 
-    With "reference", rgb `(N, 3, h, w)`, uint8 or in [0, 1], of pictures whose global features are to be used (the paper's style transfer); their colours are not
-    looked at.
+    With "reference", rgb `(N, 3, h, w)`, uint8 or in [0, 1], of pictures whose global features are to be used (the paper's style transfer); their
+    colours are not looked at.
+
+    >>> colorize(build(PRESETS["smoke"]), {"L": torch.rand(2, 1, 30, 41) * 100}).shape
+    torch.Size([2, 2, 30, 41])
     """
     gray, other = lab.gray_of(batch["L"]), batch.get("reference")
     squeezed = squeeze(gray if other is None else lab.gray_of(lab.rgb_to_lab(other)[:, :1]).to(gray), model.config)
@@ -181,13 +227,21 @@ def colorize(model, batch):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(PRESETS["smoke"]))]
+    ['', "another's global features"]
+    """
     another = lambda batch: lab.gray_of(batch["L"].roll(1, 0)).expand(-1, 3, -1, -1)
     return {"": lambda batch: colorize(model, batch), "another's global features": lambda batch: colorize(model, batch | {"reference": another(batch)})}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['low-level features', 'mid-level features', 'global features', 'fusion and colours', 'class']
+    """
     network = LocalGlobal(config)
     return {"low-level features": network.low, "mid-level features": network.mid, "global features": network.whole,
             "fusion and colours": nn.ModuleList([network.fuse, network.paint, network.to_y]), "class": network.to_classes}

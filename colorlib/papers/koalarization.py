@@ -1,7 +1,7 @@
 """Deep Koalarization: an encoder, one vector that says what the picture shows, and a decoder that paints.
 
 Baldassarre, Gonzalez Morin, Rodes-Guirao, "Deep Koalarization: Image Colorization using CNNs and Inception-ResNet-v2" (2017, arXiv
-1712.03400); layer by layer after the authors' `network_definition.py` and `fusion_layer.py`. The fusion is
+1712.03400); layer by layer after the authors' `network_definition.py` and `fusion_layer.py`. L in, ab out. The fusion is
 F(i, j) = ReLU(W [E(i, j); v] + b) with the same v everywhere: since W acts linearly on v, the global branch is one bias per picture.
 
 Variants. FAITHFUL keeps the released code: TensorFlow's one-sided padding, chroma predicted at half size after tanh and doubled by nearest
@@ -19,10 +19,18 @@ from colorlib import convert, lab, results, train, weight_files
 from colorlib.data.downloads import is_offline
 from colorlib.lab import gray_of, luma_of
 
+__all__ = ["Config", "FAITHFUL", "FIXED", "PRESETS", "ABLATIONS", "FusionNet", "InceptionEmbedding", "GreyClassifier",
+           "inputs_of", "fusion_loss", "vivid_loss", "Step", "Koalarization", "enliven", "build_extractor", "build",
+           "colorize", "variants", "make_step", "networks"]
+
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the released code's; `(ours)` marks what it does not have."""
+    """Defaults are the released code's; `(ours)` marks what it does not have.
+
+    >>> Config().learning_rate, Config().batch_size, Config().embedding
+    (0.001, 100, 1001)
+    """
     encoder: tuple = (64, 128, 128, 256, 256, 512, 512, 256)    # output channels of the eight 3x3 convolutions, the 1st, 3rd, 5th with stride 2
     fusion: int = 256                                           # depth after fusion
     decoder: tuple = (128, 64, 64, 32)                          # output channels before the last convolution to ab
@@ -49,6 +57,7 @@ class Config:
     seed: int = 0
 
 
+ABLATIONS = ("true", "zeroed", "shuffled")      # what `colorize` tells the network of a picture
 FAITHFUL = Config()
 FIXED = replace(FAITHFUL, padding="symmetric", chroma="full", upsampling="bilinear")
 PRESETS = {
@@ -62,6 +71,8 @@ PRESETS = {
                      batch_size=16, steps=200, image_size=64, average_decay=0.95),
 }
 
+
+# ---------------------------------------------------------------- the network
 
 class Conv(nn.Module):
     """3x3 convolution, optional batch norm, ReLU; TensorFlow's 'same' padding when asked."""
@@ -79,7 +90,15 @@ class Conv(nn.Module):
 
 
 class FusionNet(nn.Module):
-    """L_n `(N, 1, H, W)` in [-1, 1] and an embedding `(N, config.embedding)` -> ab_n `(N, 2, H, W)` in (-1, 1). H and W multiples of 8."""
+    """L_n `(N, 1, H, W)` in [-1, 1] and an embedding `(N, config.embedding)` -> ab_n `(N, 2, H, W)` in (-1, 1). H and W multiples of 8.
+    Raises ValueError for other shapes of L_n. The paper's E is what `encoder` gives, W and b are `fuse`, v is the embedding.
+
+    >>> FusionNet(PRESETS["smoke"])(torch.zeros(1, 1, 16, 24), torch.zeros(1, 128)).shape
+    torch.Size([1, 2, 16, 24])
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, FusionNet(FAITHFUL).parameters())))
+    6574050
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -115,7 +134,10 @@ class InceptionEmbedding(nn.Module):
 
     timm dropped TF-slim's background class; it comes back as a zero in front, so the fusion has the paper's width and parameter count.
     timm downloads the weights once and keeps them; COLORLIB_INCEPTION names a file (.safetensors) to use instead. Raises FileNotFoundError
-    when that file is not there and ConnectionError when the weights can neither be found nor downloaded.
+    when that file is not there, ValueError when it holds something else, ConnectionError when there are no weights and none to be had.
+
+    >>> Config().extractor, Config().extractor_size, PRESETS["smoke"].extractor      # the small one needs no download
+    ('inception_resnet_v2', 299, 'grey_classifier')
     """
 
     def __init__(self, size=299, classes=1001, pretrained=True):
@@ -150,9 +172,13 @@ class InceptionEmbedding(nn.Module):
 
 
 class GreyClassifier(nn.Module):
-    """The stand-in extractor (ours): a residual network of 1.2 M parameters trained on grey pictures; grey [0, 1] -> features `(N, 128)`.
+    """The stand-in extractor (ours): a residual network of 1.2 M parameters trained on grey pictures; grey `(N, 1, H, W)` in [0, 1] -> features `(N, 128)`.
 
-    `classify` gives logits over the ten Imagenette classes it was trained on.
+    `classify` gives logits `(N, classes)` over the classes it was trained on, Imagenette's ten.
+
+    >>> net = GreyClassifier().eval()
+    >>> net(torch.rand(2, 1, 30, 41)).shape, net.classify(torch.rand(2, 1, 30, 41)).shape
+    (torch.Size([2, 128]), torch.Size([2, 10]))
     """
 
     def __init__(self, size=112, features=128, classes=10, widths=(24, 48, 96, 160)):
@@ -193,7 +219,12 @@ class Residual(nn.Module):
 # ---------------------------------------------------------------- training
 
 def inputs_of(rgb, config):
-    """uint8 or [0, 1] rgb `(N, 3, H, W)` -> L_n for the encoder, grey [0, 1] for the extractor, and the ab_n to predict."""
+    """uint8 or [0, 1] rgb `(N, 3, H, W)` -> L_n for the encoder, grey [0, 1] for the extractor, and the ab_n to predict.
+
+    >>> L_n, gray, ab_n = inputs_of(torch.full((1, 3, 2, 2), 255).byte(), FAITHFUL)      # white
+    >>> round(L_n.max().item(), 2), round(gray.max().item(), 2), ab_n.abs().max().item() < 0.01
+    (1.0, 1.0, True)
+    """
     rgb = rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb
     L, ab = lab.rgb_to_lab(rgb).split([1, 2], 1)
     gray = luma_of(rgb)
@@ -203,16 +234,24 @@ def inputs_of(rgb, config):
 
 
 def fusion_loss(ab_n_pred, ab_n_true):
-    """C = 1 / (2 H W) sum_k sum_ij (ab_true - ab_pred)^2, k in {a, b}, averaged over the batch (paper, section 3.2; `training_utils.py`)."""
+    """C = 1 / (2 H W) sum_k sum_ij (ab_true - ab_pred)^2, k in {a, b}, averaged over the batch (paper, section 3.2; `training_utils.py`).
+
+    >>> fusion_loss(torch.zeros(1, 2, 1, 1), torch.tensor([0.0, 2.0]).view(1, 2, 1, 1)).item()      # (0 + 4) / 2
+    2.0
+    """
     return (ab_n_pred.float() - ab_n_true).square().mean()
 
 
 def vivid_loss(ab_n_pred, ab_n_true, delta, vividness):
     """Huber on the distance in the ab plane, less a bonus for chroma (ours); squared error is its limit for a large delta and no bonus.
 
-    huber(|e|) - vividness delta |ab_pred|, averaged over pixels; delta in units of ab_n. Beyond delta the loss is the plain distance, whose best
-    answer is a median, not a pale mean. A pixel that is either grey or one colour is then painted once that colour's probability exceeds
-    (1 - vividness) / 2.
+    huber(|e|) - vividness delta |ab_pred|, averaged over pixels of `(N, 2, H, W)`; delta in units of ab_n. Beyond delta the loss is the plain
+    distance, whose best answer is a median, not a pale mean. A pixel that is either grey or one colour is then painted once that colour's probability
+    exceeds (1 - vividness) / 2.
+
+    >>> red = torch.tensor([4.0, 3.0]).view(1, 2, 1, 1)      # 5 long, beyond delta: 2 (5 - 2 / 2); bonus 0.5 * 2 * 5
+    >>> [round(vivid_loss(ab, red, delta=2.0, vividness=0.5).item(), 2) for ab in (0 * red, red)]
+    [8.0, -5.0]
     """
     def length(x):
         return (x.float().square().sum(1) + 1e-8).sqrt()
@@ -221,7 +260,12 @@ def vivid_loss(ab_n_pred, ab_n_true, delta, vividness):
 
 
 class Step:
-    """One update of Deep Koalarization. The extractor is frozen; only the encoder, the fusion and the decoder learn."""
+    """One update of Deep Koalarization. The extractor is frozen; only the encoder, the fusion and the decoder learn.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte()})], step.updates
+    (['loss', 'mse'], 1)
+    """
 
     def __init__(self, config, fabric, extractor=None, parts=1, compile=False):
         self.config, self.fabric, self.parts = config, fabric, parts
@@ -290,7 +334,12 @@ class ClassifierStep:
 # ---------------------------------------------------------------- use
 
 class Koalarization(nn.Module):
-    """Extractor and fusion network together: what `colorize` takes and what a weights file holds."""
+    """Extractor and fusion network together: what `colorize` takes and what a weights file holds.
+
+    >>> net = Koalarization(FAITHFUL, extractor=None, network=FusionNet(PRESETS["smoke"]))
+    >>> net(torch.rand(1, 1, 16, 24) * 100, torch.zeros(1, 128)).shape
+    torch.Size([1, 2, 16, 24])
+    """
 
     def __init__(self, config, extractor, network):
         super().__init__()
@@ -306,14 +355,27 @@ class Koalarization(nn.Module):
 def enliven(ab, gain=1.0, knee=0.0):
     """Multiply ab `(N, 2, H, W)` by a gain that leans on confidence (ours): a faint prediction is doubt and fades, a strong one is trusted.
 
-    ab' = gain ab |ab| / (|ab| + knee) (20 + knee) / 20, knee in CIE units, so that a chroma of 20 is multiplied by just `gain`; knee 0 is the plain product.
+    ab' = gain ab |ab| / (|ab| + knee) (20 + knee) / 20, knee in CIE units, so that a chroma of 20 is multiplied by just `gain`; knee 0 is the plain
+    product.
+
+    >>> ab = torch.tensor([[20.0, 2.0], [0.0, 0.0]]).view(1, 2, 1, 2)      # a strong and a faint red
+    >>> [round(value, 1) for value in enliven(ab, gain=1.5, knee=8.0)[0, 0, 0].tolist()]
+    [30.0, 0.8]
     """
     chroma = ab.square().sum(1, keepdim=True).clamp_min(1e-12).sqrt()
     return gain * (1 + knee / 20) * ab * chroma / (chroma + knee).clamp_min(1e-6)
 
 
 def build_extractor(config, pretrained=True):
-    """The frozen extractor a config names; raises ValueError for an unknown one and ConnectionError for weights that cannot be had."""
+    """The frozen extractor a config names; raises ValueError for an unknown one and ConnectionError for weights that cannot be had.
+
+    >>> type(build_extractor(PRESETS["smoke"])).__name__
+    'GreyClassifier'
+    >>> build_extractor(replace(FIXED, extractor="resnet"))
+    Traceback (most recent call last):
+        ...
+    ValueError: There is no extractor 'resnet': choose 'inception_resnet_v2' or 'grey_classifier'.
+    """
     if config.extractor == "inception_resnet_v2":
         return InceptionEmbedding(config.extractor_size, config.embedding, pretrained)
     if config.extractor == "grey_classifier":
@@ -322,7 +384,11 @@ def build_extractor(config, pretrained=True):
 
 
 def build(config, pretrained=True):
-    """A `Koalarization` with untrained fusion network. pretrained=False leaves the extractor untrained too (for loading a weights file)."""
+    """A `Koalarization` with untrained fusion network. pretrained=False leaves the extractor untrained too (for loading a weights file).
+
+    >>> {name: sum(map(torch.numel, part.parameters())) for name, part in build(PRESETS["smoke"]).named_children()}
+    {'extractor': 1259954, 'network': 54154}
+    """
     return Koalarization(config, build_extractor(config, pretrained), FusionNet(config))
 
 
@@ -331,22 +397,28 @@ def colorize(model, batch, embedding="true"):
     """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1.
 
     embedding, for the fusion ablation: "true", "zeroed" (the network is told nothing) or "shuffled" (each picture is told about the next one).
+    Raises ValueError for another word.
+
+    >>> batch = {"L": torch.rand(2, 1, 30, 41) * 100}
+    >>> colorize(build(PRESETS["smoke"]), batch, "shuffled").shape
+    torch.Size([2, 2, 30, 41])
     """
+    if embedding not in ABLATIONS:
+        raise ValueError(f"embedding is {embedding!r}: choose one of {', '.join(ABLATIONS)}.")
     L = batch["L"]
     height, width = L.shape[-2:]
     padded = F.pad(L, (0, -width % 8, 0, -height % 8), mode="replicate")
     vector = model.eval().extractor(gray_of(padded))
-    if embedding not in ABLATIONS:
-        raise ValueError(f"embedding is {embedding!r}: choose one of {', '.join(ABLATIONS)}.")
     vector = {"true": vector, "zeroed": torch.zeros_like(vector), "shuffled": vector.roll(1, 0)}[embedding]
     return model(padded, vector)[..., :height, :width]
 
 
-ABLATIONS = ("true", "zeroed", "shuffled")
-
-
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(PRESETS["smoke"]))]
+    ['true embedding', 'zeroed embedding', 'shuffled embedding']
+    """
     return {f"{name} embedding": (lambda batch, name=name: colorize(model, batch, name)) for name in ABLATIONS}
 
 
@@ -354,6 +426,11 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
     """A `Step` for `config`; trains the grey classifier on the labels of `dataset` first when the config asks for one.
 
     Raises ValueError when it does and the data set has no labels.
+
+    >>> make_step(PRESETS["smoke"], train.make_fabric("cpu"), [{"rgb": torch.zeros(3, 64, 64)}])
+    Traceback (most recent call last):
+        ...
+    ValueError: The grey classifier learns from labels: give a data set with one sub-folder a class, or choose...
     """
     if not config.classifier_steps:
         return Step(config, fabric, compile=compile)
@@ -368,5 +445,9 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['encoder, fusion, decoder', 'grey_classifier (frozen)']
+    """
     return {"encoder, fusion, decoder": FusionNet(config), f"{config.extractor} (frozen)": build_extractor(config, pretrained=False)}

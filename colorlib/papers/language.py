@@ -1,16 +1,15 @@
 """Learning to Color from Language: a caption steers a colorization network, by concatenation or by FiLM, at every block.
 
-Manjunatha, Iyyer, Boyd-Graber, Davis (NAACL 2018, arXiv 1804.06026). The paper's networks are Zhang et al.'s (`cic.py`) with 625 colours: FCNN sees the
-grey picture alone; CONCAT and FiLM join a bidirectional LSTM's sentence vector h to the output Z of every block. Their code was never published; what was
-(superhans/colorfromlanguage) is another network, FiLM on the features of a frozen ResNet-101: `film_released` here.
+Manjunatha, Iyyer, Boyd-Graber, Davis (NAACL 2018, arXiv 1804.06026). The paper's networks are Zhang et al.'s (`cic.py`) with 625 colours: FCNN sees
+the grey picture alone; CONCAT and FiLM join a bidirectional LSTM's sentence vector h to the output Z of every block. Their code was never published;
+what was (superhans/colorfromlanguage) is another network, FiLM on the features of a frozen ResNet-101: `film_released` here.
 
-Where the sources differ or are silent. The released code's FiLM is gamma Z + beta; (1 + gamma) Z + beta, as in Perez et al.'s code, starts as no change:
-`film_form`. CONCAT's place is not certain: a 1x1 convolution of [Z; h] (`concat_form="fuse"`, 2.6 M more weights, fewer than FiLM's 2.8 M) or h joined to the
-input of the next layer ("next", 13.3 M); only the second agrees with FiLM being the smaller one. The released arrays are BGR read as RGB, so its prior has
-red and blue exchanged: ours is counted anew, in RGB. Its embedding has one row too few for its last word; ours has rows for padding and for unknown words.
-An empty caption, which the paper does not know, gives h = 0.
+Where the sources differ or are silent. The released code's FiLM is gamma Z + beta; (1 + gamma) Z + beta, as in Perez et al.'s code, starts as no
+change: `film_form`. CONCAT's place is not certain: a 1x1 convolution of [Z; h] (`concat_form="fuse"`, 2.6 M more weights, fewer than FiLM's 2.8 M) or
+h joined to the input of the next layer ("next", 13.3 M); only the second agrees with FiLM being the smaller one. The released arrays are BGR read as
+RGB, so its prior has red and blue exchanged: ours is counted anew, in RGB. Its embedding has one row too few for its last word; ours has rows for
+padding and for unknown words. An empty caption, which the paper does not know, gives h = 0.
 """
-import pickle
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,6 +20,10 @@ from colorlib import captions, convert, data, lab, train
 from colorlib import pretrained as pretrained_weights
 from colorlib.papers import cic
 
+__all__ = ["Config", "PAPER", "RELEASED", "VARIANTS", "TRAINING_ABLATIONS", "CaptionEncoder", "film", "Film", "Concat",
+           "LanguageNet", "ReleasedNet", "build", "Step", "prepare_data", "make_step", "bins", "predict", "colorize",
+           "distributions", "variants", "activations", "modulation", "networks"]
+
 READS_CAPTIONS = True
 FUSIONS = ("none", "concat", "film", "released")
 WORDS = 10_004              # in the released vocabulary
@@ -29,7 +32,11 @@ RESNETS = {"resnet101": 512, "resnet18": 128}           # channels after layer2
 
 @dataclass(frozen=True)
 class Config(cic.Config):
-    """Fields of `cic.Config`, then the language paper's; schedule and sizes are the released code's (the paper's are not known)."""
+    """Fields of `cic.Config`, then the language paper's; schedule and sizes are the released code's (the paper's are not known).
+
+    >>> Config().embedding, Config().hidden, PAPER.bins
+    (300, 256, 625)
+    """
     fusion: str = "film"                    # how words enter: FUSIONS
     film_form: str = "residual"             # "residual": (1 + gamma) Z + beta; "plain": gamma Z + beta
     concat_form: str = "fuse"               # "fuse": ReLU of a 1x1 convolution of [Z; h]; "next": h joined to what the next layer sees
@@ -69,7 +76,14 @@ TRAINING_ABLATIONS = {                      # of the method film, see `ablations
 # ---------------------------------------------------------------- words
 
 class CaptionEncoder(nn.Module):
-    """Captions -> sentence vectors: word vectors, a bidirectional LSTM, its two last states side by side."""
+    """tokens `(N, T)` int64 and lengths `(N,)` -> sentence vectors `(N, 2 hidden)`: word vectors, a bidirectional LSTM, its two last states side by
+    side.
+
+    >>> tokens, lengths = torch.tensor([[5, 9, 2], [0, 0, 0]]), torch.tensor([3, 0])
+    >>> h = CaptionEncoder(replace(PAPER, embedding=8, hidden=4, vocabulary_size=20))(tokens, lengths)
+    >>> h.shape, h[1].abs().sum().item()      # nothing said: zeros
+    (torch.Size([2, 8]), 0.0)
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -91,6 +105,10 @@ def film(x, gamma, beta, form="plain"):
     """Feature-wise linear modulation: x `(N, C, H, W)`, gamma and beta `(N, C)` -> gamma x + beta, with form "residual" (1 + gamma) x + beta.
 
     Perez et al. 2018 (arXiv 1709.07871), Eq. 2. Deep Koalarization's fusion is the case of gamma fixed at 1. Raises ValueError for another form.
+
+    >>> x, gamma, beta = torch.ones(1, 1, 1, 2), torch.tensor([[2.0]]), torch.tensor([[0.5]])
+    >>> film(x, gamma, beta).flatten().tolist(), film(x, gamma, beta, "residual").flatten().tolist()
+    ([2.5, 2.5], [3.5, 3.5])
     """
     if form not in ("plain", "residual"):
         raise ValueError(f"The form of FiLM is {form!r}: choose plain or residual.")
@@ -99,7 +117,11 @@ def film(x, gamma, beta, form="plain"):
 
 
 class Film(nn.Module):
-    """h -> gamma and beta of one block, by one linear layer."""
+    """x `(N, C, h, w)` and h `(N, 2 hidden)` -> x modulated: gamma and beta of one block by one linear layer of h.
+
+    >>> Film(8, VARIANTS["film"]["smoke"])(torch.rand(2, 8, 4, 4), torch.rand(2, 128)).shape
+    torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(self, channels, config, start=None):
         super().__init__()
@@ -115,7 +137,12 @@ class Film(nn.Module):
 
 
 class Concat(nn.Module):
-    """ReLU(W [Z; h] + b) at every pixel. As h is the same everywhere, W's part for it is applied once and added."""
+    """Z `(N, C, h, w)` and h `(N, 2 hidden)` -> ReLU(W [Z; h] + b) at every pixel. As h is the same everywhere, W's part for it is applied once and
+    added.
+
+    >>> Concat(8, VARIANTS["concat"]["smoke"])(torch.rand(2, 8, 4, 4), torch.rand(2, 128)).shape
+    torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(self, channels, config):
         super().__init__()
@@ -135,7 +162,13 @@ class Join(nn.Module):
 # ---------------------------------------------------------------- the networks
 
 class LanguageNet(cic.ColorfulNet):
-    """L and a caption -> logits over the 625 colours `(N, 625, H/4, W/4)`; fusion "none", "concat" or "film"."""
+    """L and a caption -> logits over the 625 colours `(N, 625, H/4, W/4)`; fusion "none", "concat" or "film".
+    Raises ValueError for another fusion or concat_form.
+
+    >>> net = LanguageNet(replace(VARIANTS["film"]["smoke"], vocabulary=("red", "car")))
+    >>> net(torch.zeros(1, 1, 16, 24), *net.vocabulary.encode(["a red car"])).shape
+    torch.Size([1, 625, 4, 6])
+    """
 
     def __init__(self, config):
         super().__init__(config, extra=2 * config.hidden if config.fusion == "concat" and config.concat_form == "next" else 0)
@@ -153,7 +186,8 @@ class LanguageNet(cic.ColorfulNet):
             self.fusions = nn.ModuleList([Join() for _ in range(8)])
 
     def forward(self, L, tokens=None, lengths=None, record=None):
-        """L `(N, 1, H, W)` in [0, 100], H and W multiples of 8; tokens, lengths: of `Vocabulary.encode`. record: a dict that takes every block's output."""
+        """L `(N, 1, H, W)` in [0, 100], H and W multiples of 8; tokens, lengths: of `Vocabulary.encode`. record: a dict that takes every block's
+        output."""
         h = self.encoder(tokens, lengths) if self.config.fusion != "none" else None
 
         def after(number, x):
@@ -180,7 +214,12 @@ class ReleasedBlock(nn.Module):
 
 
 class ReleasedNet(nn.Module):
-    """The published code's network: features of a ResNet up to layer2, four modulated residual blocks, enlarged twice, 625 logits a pixel."""
+    """The published code's network: features of a ResNet up to layer2, four modulated residual blocks, enlarged twice, 625 logits
+    a pixel. Raises ValueError for a backbone that is none of RESNETS, and what `open_backbone` raises.
+
+    >>> RESNETS[RELEASED.backbone], RELEASED.fusion, RELEASED.film_form
+    (512, 'released', 'plain')
+    """
 
     def __init__(self, config, pretrained=False):
         super().__init__()
@@ -219,25 +258,26 @@ class ReleasedNet(nn.Module):
 
 def open_backbone(config, pretrained):
     """torchvision's ResNet from the stem to layer2. pretrained and frozen: with ImageNet's weights, downloaded once by torchvision."""
-    import torchvision
-    weights = torchvision.models.get_model_weights(config.backbone).IMAGENET1K_V1 if pretrained and config.frozen_backbone else None
-    try:
-        if weights is not None:
-            pretrained_weights.fetch(weights.url)
-        with convert.weights_only():
-            net = torchvision.models.get_model(config.backbone, weights=weights)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:      # no network, a broken file
-        if weights is None:
-            raise
-        reason = str(error).partition("\n")[0]
-        raise ConnectionError(f"The {config.backbone} weights {weights.url} could not be downloaded or read ({reason}): connect once, so that torchvision can "
-                              "store them in its cache, or train without them with --set frozen_backbone=false.") from error
+    import torchvision                 # late: it takes a second that the paper's own networks do not need
+    if pretrained and config.frozen_backbone:
+        weights = torchvision.models.get_model_weights(config.backbone).IMAGENET1K_V1
+        try:
+            net = pretrained_weights.torchvision_network(config.backbone, weights)
+        except ConnectionError as error:
+            raise ConnectionError(f"The {config.backbone} weights {weights.url} could not be downloaded or read ({error}): connect once, so that torchvision "
+                                  "can store them in its cache, or train without them with --set frozen_backbone=false.") from error
+    else:
+        net = torchvision.models.get_model(config.backbone)
     backbone = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2)
     return backbone.requires_grad_(not config.frozen_backbone)
 
 
 def build(config, pretrained=True):
-    """An untrained network; pretrained: with ImageNet's backbone (`film_released`) and with `trunk_weights`, where the config asks for them."""
+    """An untrained network; pretrained: with ImageNet's backbone (`film_released`) and with `trunk_weights`, where the config asks for them.
+
+    >>> build(replace(VARIANTS["film"]["smoke"], vocabulary=("red", "car"))).vocabulary.unknown("a red bus")
+    ['a', 'bus']
+    """
     if config.fusion == "released":
         return ReleasedNet(config, pretrained)
     model = LanguageNet(config)
@@ -245,7 +285,8 @@ def build(config, pretrained=True):
 
 
 def load_trunk(model, path):
-    """Fill the eight blocks from a checkpoint of Zhang et al.'s network (.pth) or from weights of `cic` (.safetensors); the last layer stays as it is.
+    """Fill the eight blocks from a checkpoint of Zhang et al.'s network (.pth) or from weights of `cic` (.safetensors); the last layer stays as it
+    is.
 
     Raises FileNotFoundError, and ValueError for a file of another network or width.
     """
@@ -268,7 +309,13 @@ def load_trunk(model, path):
 # ---------------------------------------------------------------- training
 
 class Step(cic.Step):
-    """One update of `cic.Step`, with one of each picture's captions."""
+    """One update of `cic.Step`, with one of each picture's captions.
+
+    >>> config = replace(VARIANTS["film"]["smoke"], vocabulary=("red", "car"))
+    >>> step = Step(config, train.make_fabric("cpu"), prior=torch.full((625,), 1 / 625), model=build(config))
+    >>> [*step({"rgb": torch.randint(256, (1, 3, 32, 32)).byte(), "captions": [["a red car", "a car"]]})]
+    ['loss']
+    """
 
     def answer(self, L, batch):
         if self.config.fusion == "none":
@@ -282,12 +329,23 @@ class Step(cic.Step):
 
 
 def prepare_data(dataset, config):
-    """Every picture with captions that name a colour: its own, or derived from class and salient colour; see `data.WithCaptions`."""
+    """Every picture with captions that name a colour: its own, or derived from class and salient colour; see `data.WithCaptions`.
+
+    >>> said = [{"rgb": torch.zeros(3, 8, 8).byte(), "id": "a", "captions": ["a red car"]}]
+    >>> prepare_data(said, PAPER)[0]["captions"]
+    ['a red car']
+    """
     return data.colored(data.WithCaptions(dataset))
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`, with prior and vocabulary of `dataset`, whose samples hold captions."""
+    """A `Step` for `config`, with prior and vocabulary of `dataset`, whose samples hold captions.
+
+    >>> said = [{"rgb": torch.zeros(3, 32, 32).byte(), "captions": ["a red car"], "caption_source": "given"}]
+    >>> step = make_step(VARIANTS["film"]["smoke"], train.make_fabric("cpu"), said)
+    >>> "car" in step.config.vocabulary, step.notes
+    (True, 'captions: given')
+    """
     if not config.vocabulary and config.fusion != "none":
         texts = [text for several in data.captioned.column(dataset, "captions") for text in several]
         config = replace(config, vocabulary=captions.Vocabulary.build(texts, config.vocabulary_size).words)
@@ -313,7 +371,12 @@ def words_of(model, batch):
 
 
 def predict(model, batch):
-    """Logits `(N, 625, ceil(H/4), ceil(W/4))`, float32; see `colorize` for the batch."""
+    """Logits `(N, 625, ceil(H/4), ceil(W/4))`, float32; see `colorize` for the batch.
+
+    >>> model = build(replace(VARIANTS["film"]["smoke"], vocabulary=("red", "car")))
+    >>> predict(model, {"L": torch.rand(1, 1, 30, 41) * 100, "caption": ["a red car"]}).shape
+    torch.Size([1, 625, 8, 11])
+    """
     return cic.predict(model, batch, *words_of(model, batch))
 
 
@@ -322,12 +385,20 @@ def colorize(model, batch):
 
     "" or no caption: nothing is said. Words the vocabulary lacks count as unknown; `model.vocabulary.unknown` names them. Raises ValueError for a
     lone string and for a wrong number of captions.
+
+    >>> model = build(replace(VARIANTS["film"]["smoke"], vocabulary=("red", "car")))
+    >>> colorize(model, {"L": torch.rand(2, 1, 30, 41) * 100, "caption": ["a red car", ""]}).shape
+    torch.Size([2, 2, 30, 41])
     """
     return cic.decode(predict(model, batch), model.config, batch["L"].shape[-2:])
 
 
 def distributions(model):
-    """The rows of `variants` before they are made one colour: {row name: function of a batch -> logits}."""
+    """The rows of `variants` before they are made one colour: {row name: function of a batch -> logits}.
+
+    >>> [*distributions(build(VARIANTS["fcnn"]["smoke"]))]
+    ['', 'rebalancing undone']
+    """
     rows = {"": lambda batch: predict(model, batch), "rebalancing undone": lambda batch: cic.undo_rebalancing(predict(model, batch), model.class_weights)}
     if model.config.fusion == "none":
         return rows
@@ -337,7 +408,11 @@ def distributions(model):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(VARIANTS["film"]["smoke"]))]
+    ['', 'rebalancing undone', 'no caption', "another's caption"]
+    """
     return cic.decode_rows(model, distributions(model))
 
 
@@ -346,6 +421,11 @@ def activations(model, batch, blocks=(6, 7, 8)):
     """What some blocks hand on after the words came in: {block: `(N, C, h, w)`}. batch as for `colorize`, its height and width multiples of 8.
 
     Raises ValueError for blocks the network does not have.
+
+    >>> model = build(replace(VARIANTS["film"]["smoke"], vocabulary=("red", "car")))
+    >>> found = activations(model, {"L": torch.rand(1, 1, 16, 24) * 100, "caption": ["a red car"]})
+    >>> {block: tuple(maps.shape) for block, maps in found.items()}
+    {6: (1, 64, 2, 3), 7: (1, 64, 2, 3), 8: (1, 32, 4, 6)}
     """
     record = {}
     model.eval()(batch["L"], *words_of(model, batch), record=record)
@@ -359,6 +439,10 @@ def modulation(model, said):
     """What captions (a list of N strings) do to a FiLM network: {block: (gamma `(N, C)`, beta `(N, C)`)}; "residual" multiplies by 1 + gamma.
 
     Raises ValueError for a network without FiLM.
+
+    >>> model = build(replace(VARIANTS["film"]["smoke"], vocabulary=("red", "car")))
+    >>> {block: gamma.shape[1] for block, (gamma, beta) in modulation(model, ["a red car"]).items()}
+    {1: 8, 2: 16, 3: 32, 4: 64, 5: 64, 6: 64, 7: 64, 8: 32}
     """
     if model.config.fusion not in ("film", "released"):
         raise ValueError(f"The network's fusion is {model.config.fusion}: only FiLM has gamma and beta.")
@@ -369,7 +453,11 @@ def modulation(model, said):
 
 
 def networks(config):
-    """The parts a parameter table lists, at the released vocabulary's size."""
+    """The parts a parameter table lists, at the released vocabulary's size.
+
+    >>> [*networks(VARIANTS["film"]["smoke"])]
+    ['eight blocks', 'caption encoder', 'fusion']
+    """
     if config.fusion == "released":
         net = ReleasedNet(config)
         return {"ResNet to layer2, frozen": net.backbone, "four blocks": nn.ModuleList([net.blocks, net.to_bins]), "caption encoder": net.encoder}

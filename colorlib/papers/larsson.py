@@ -1,17 +1,19 @@
 """Learning Representations for Automatic Colorization: every layer of VGG-16 at once says, for each place, how likely each hue and each chroma is.
 
-Larsson, Maire, Shakhnarovich (ECCV 2016, arXiv 1603.06668); after gustavla/autocolorize (BSD-3, read only): `train/*.prototxt`, its Caffe layers, `extraction.py`.
-A place's hypercolumn is what the grey picture and all layers hold there, 12,417 numbers. Training reads it at 128 random places a picture only; one hidden layer
-turns it into two histograms of 32 bins, hue and chroma, compared with those of a 7x7 window (the paper's text found one pixel as good):
+Larsson, Maire, Shakhnarovich (ECCV 2016, arXiv 1603.06668); after gustavla/autocolorize (BSD-3, read only): `train/*.prototxt`, its Caffe layers,
+`extraction.py`. A place's hypercolumn is what the grey picture and all layers hold there, 12,417 numbers. Training reads it at 128 random places a
+picture only; one hidden layer turns it into two histograms of 32 bins, hue and chroma, compared with those of a 7x7 window (the paper's text found
+one pixel as good):
 
     KL(chroma* | chroma) min(3 l, 1, 3 (1 - l)) + 5 c KL(hue* | hue)        l: grey, c: chroma of the place
 
-as a grey pixel has no hue, and black and white ones have no chroma. Painting takes the median of the chroma and the mean direction of the hue on its circle.
-Where hues contradict each other that mean is short, and the chroma fades with it. The mean is taken over the 32 bins, not weighted to one: a certain hue has
-length 1 / 32 = 0.031, so that the published threshold of 0.03 fades nearly every pixel a little, not only the contradictory ones.
+as a grey pixel has no hue, and black and white ones have no chroma. Painting takes the median of the chroma and the mean direction of the hue on its
+circle. Where hues contradict each other that mean is short, and the chroma fades with it. The mean is taken over the 32 bins, not weighted to one: a
+certain hue has length 1 / 32 = 0.031, so that the published threshold of 0.03 fades nearly every pixel a little, not only the contradictory ones.
 
-Given the colours the picture as a whole should have, the histograms of all places are bent until their average is that (`bend`): the ancestor of the palettes of
-Gray2ColorNet. The paper minimises an energy of distance to the palette and distance to the prediction; ours is its limit, where the palette is met.
+Given the colours the picture as a whole should have, the histograms of all places are bent until their average is that (`bend`): the ancestor of the
+palettes of Gray2ColorNet. The paper minimises an energy of distance to the palette and distance to the prediction; ours is its limit, where the
+palette is met.
 """
 import math
 from dataclasses import dataclass, replace
@@ -23,6 +25,10 @@ from torch import nn
 from colorlib import lab, train, vgg
 from colorlib.blocks import one_cycle
 
+__all__ = ["Config", "PAPER", "PRESETS", "TRAINING_ABLATIONS", "Hypercolumns", "hue_chroma", "histograms", "decode",
+           "palette_of", "bend", "Step", "hypercolumn_loss", "make_step", "build", "predict", "colorize", "variants",
+           "networks"]
+
 CHOICES = {"backbone": ("vgg16", "trained"), "gray": ("mean", "lightness")}
 ORACLE = "told the true palette"    # a row of its table: the true picture as the reference
 BEND_ROUNDS = 50                    # of scaling a palette into place; far more than the few it takes
@@ -30,7 +36,15 @@ BEND_ROUNDS = 50                    # of scaling a palette into place; far more 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the released training files'; `(ours)` marks what they do not have."""
+    """Defaults are the released training files'; `(ours)` marks what they do not have. Raises ValueError for a value that cannot be.
+
+    >>> Config().bins, Config().places, Config().hue_weight
+    (32, 128, 5.0)
+    >>> Config(margin=200)
+    Traceback (most recent call last):
+        ...
+    ValueError: margin is 200: take less than half of image_size, 352.
+    """
     backbone: str = "vgg16"             # begins with ImageNet's VGG-16 (its norms come on top); (ours) "trained": with one trained here on grey pictures
     width: int = 64                     # channels of VGG's first block
     fully_connected: int = 4096         # of fc6 and fc7; (ours) 0: the hypercolumn ends at conv5_3
@@ -68,7 +82,8 @@ OURS = replace(PAPER, backbone="trained", fully_connected=0, dropout=0.0, gray="
 PRESETS = {"paper": PAPER,
            "class": replace(OURS, width=12, hidden=256, pretraining=(2_000, 5e-3), learning_rate=3e-3, batch_size=16, steps=3_000, image_size=96),
            "smoke": replace(OURS, width=8, hidden=64, pretraining=(60, 5e-3), learning_rate=5e-3, batch_size=8, steps=150, image_size=64)}
-TRAINING_ABLATIONS = {"as it is": {}, "one pixel's colour": {"window": 1}, "hue counts alike everywhere": {"hue_weight": 0.0}, "VGG from chance": {"pretraining": (0, 0.0)}}
+TRAINING_ABLATIONS = {"as it is": {}, "one pixel's colour": {"window": 1}, "hue counts alike everywhere": {"hue_weight": 0.0},
+                      "VGG from chance": {"pretraining": (0, 0.0)}}
 
 
 # ---------------------------------------------------------------- the network
@@ -77,6 +92,13 @@ class Hypercolumns(nn.Module):
     """Grey `(N, 1, H, W)` in [0, 1] and places `(N, P, 2)`, row and column in px -> logits of hue and chroma, each `(N, P, bins)`.
 
     The hidden layer is linear in the hypercolumn, so each layer's part of it is added in turn and the whole hypercolumn is never held.
+
+    >>> hue, chroma = Hypercolumns(PRESETS["smoke"])(torch.rand(2, 1, 32, 48), torch.zeros(2, 5, 2))
+    >>> hue.shape, chroma.shape
+    (torch.Size([2, 5, 32]), torch.Size([2, 5, 32]))
+    >>> with torch.device("meta"):      # the hypercolumn at the paper's width
+    ...     print(Hypercolumns(PAPER).to_hidden.in_features)
+    12417
     """
 
     def __init__(self, config):
@@ -100,8 +122,8 @@ class Hypercolumns(nn.Module):
 
 
 def sample(maps, places, scale):
-    """Bilinear values of maps `(N, C, h, w)`, one step of which is `scale` px, at places `(N, P, 2)` in px -> `(N, P, C)`. Pixel (0, 0) is at map (0, 0), as in
-    the released layer; beyond the last step its value stays."""
+    """Bilinear values of maps `(N, C, h, w)`, one step of which is `scale` px, at places `(N, P, 2)` in px -> `(N, P, C)`. Pixel (0, 0) is at map (0,
+    0), as in the released layer; beyond the last step its value stays."""
     h, w = maps.shape[-2:]
     y, x = (2 * places / scale).unbind(-1)
     grid = torch.stack([x / max(w - 1, 1) - 1, y / max(h - 1, 1) - 1], -1)[:, :, None]              # (N, P, 1, 2)
@@ -111,7 +133,13 @@ def sample(maps, places, scale):
 # ---------------------------------------------------------------- colours
 
 def hue_chroma(rgb):
-    """rgb `(N, 3, H, W)` in [0, 1] -> hue in [0, 1) and chroma, the largest less the smallest value, in [0, 1]; `(N, 1, H, W)` each, hue 0 where chroma is 0."""
+    """rgb `(N, 3, H, W)` in [0, 1] -> hue in [0, 1) and chroma, the largest less the smallest value, in [0, 1]; `(N, 1, H, W)` each, hue 0 where
+    chroma is 0.
+
+    >>> green_and_grey = torch.tensor([[0.0, 0.5], [1.0, 0.5], [0.0, 0.5]]).view(1, 3, 1, 2)
+    >>> [[round(value, 3) for value in one.flatten().tolist()] for one in hue_chroma(green_and_grey)]
+    [[0.333, 0.0], [1.0, 0.0]]
+    """
     red, green, blue = rgb.split(1, 1)
     top, chroma = rgb.amax(1, keepdim=True), rgb.amax(1, keepdim=True) - rgb.amin(1, keepdim=True)
     by = chroma.clamp_min(1e-12)
@@ -120,7 +148,12 @@ def hue_chroma(rgb):
 
 
 def histograms(values, places, bins, window):
-    """values `(N, 1, H, W)` in [0, 1] -> shares of the bins in the windows around whole places `(N, P, 2)`, `(N, P, bins)`; the border is repeated."""
+    """values `(N, 1, H, W)` in [0, 1] -> shares of the bins in the windows around whole places `(N, P, 2)`, `(N, P, bins)`; the border is repeated.
+
+    >>> left_dark = torch.tensor([[0.1, 0.9, 0.9]] * 3).view(1, 1, 3, 3)
+    >>> [round(share, 2) for share in histograms(left_dark, torch.tensor([[[1, 1]]]), bins=2, window=3)[0, 0].tolist()]
+    [0.33, 0.67]
+    """
     n, _, height, width = values.shape
     reach = torch.arange(window, device=values.device) - window // 2
     rows = (places[..., 0, None].long() + reach).clamp(0, height - 1)                               # (N, P, window)
@@ -132,7 +165,13 @@ def histograms(values, places, bins, window):
 
 def decode(hue, chroma, gray, fade=0.03):
     """Histograms `(N, K, H, W)` and grey, the mean of R, G and B, `(N, 1, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` with that mean, clipped to [0, 1]
-    (`calc_rgb_from_hue_chroma` with its default parameters, then `match_lightness`)."""
+    (`calc_rgb_from_hue_chroma` with its default parameters, then `match_lightness`).
+
+    >>> hue, chroma = torch.zeros(1, 32, 1, 1), torch.zeros(1, 32, 1, 1)
+    >>> hue[:, 0], chroma[:, 16] = 1, 1      # surely red, half as vivid as can be
+    >>> [round(value, 1) for value in decode(hue, chroma, torch.full((1, 1, 1, 1), 0.4), fade=0)[0].flatten().tolist()]
+    [0.7, 0.3, 0.2]
+    """
     K = hue.shape[1]
     angle = 2 * math.pi * (torch.arange(K, dtype=hue.dtype, device=hue.device) + 0.5) / K
     x, y = (torch.einsum("nkhw,k->nhw", hue, part(angle))[:, None] for part in (torch.cos, torch.sin))
@@ -141,15 +180,20 @@ def decode(hue, chroma, gray, fade=0.03):
     if fade:
         c = c * ((x ** 2 + y ** 2).sqrt() / K / fade).clamp(max=1)
     value, saturation = (gray + c / 2).clamp(0, 1), (2 * c / (2 * gray + c).clamp_min(1e-12)).clamp(0, 1)
-    spread = saturation * value                                                                     # hsv -> rgb: value less how far the hue is from each primary
+    spread = saturation * value                             # hsv -> rgb: value less how far the hue is from each primary
     distance = torch.cat([((h * 6 + shift) % 6) for shift in (5.0, 3.0, 1.0)], 1)
     rgb = value - spread * torch.minimum(distance, 4 - distance).clamp(0, 1)
     return (rgb - rgb.mean(1, keepdim=True) + gray).clamp(0, 1)
 
 
 def palette_of(rgb, bins):
-    """What a picture's colours are as a whole, rgb `(N, 3, H, W)` in [0, 1] -> (hue, weighted by chroma; chroma), shares of bins `(N, bins)`; all hues alike for a
-    grey picture."""
+    """What a picture's colours are as a whole, rgb `(N, 3, H, W)` in [0, 1] -> (hue, weighted by chroma; chroma), shares of bins `(N, bins)`; all
+    hues alike for a grey picture.
+
+    >>> of_hue, of_chroma = palette_of(torch.tensor([0.0, 0.9, 0.0]).view(1, 3, 1, 1), bins=3)      # all green
+    >>> of_hue.round(decimals=2).tolist(), of_chroma.tolist()
+    ([[0.0, 1.0, 0.0]], [[0.0, 0.0, 1.0]])
+    """
     hue, chroma = (one.flatten(1) for one in hue_chroma(rgb))
     place = lambda values: (values * bins).long().clamp(0, bins - 1)
     share = lambda values, weight: torch.zeros(len(rgb), bins, device=rgb.device).scatter_add_(1, place(values), weight)
@@ -160,8 +204,12 @@ def palette_of(rgb, bins):
 def bend(found, wanted, weight=None):
     """Histograms `(N, K, P)` -> the nearest ones, in relative entropy summed over places, whose (weighted) average is `wanted` `(N, K)`.
 
-    All places' histograms are multiplied by the same K factors and brought to sum 1 again, which is iterative proportional scaling (Deming and Stephan 1940).
-    weight: `(N, 1, P)`. Bins that are wanted but nowhere found stay empty.
+    All places' histograms are multiplied by the same K factors and brought to sum 1 again, which is iterative proportional scaling (Deming and
+    Stephan 1940). weight: `(N, 1, P)`. Bins that are wanted but nowhere found stay empty.
+
+    >>> found, wanted = torch.full((1, 2, 3), 0.5), torch.tensor([[0.9, 0.1]])      # 3 places that know nothing
+    >>> [round(share, 2) for share in bend(found, wanted).mean(2)[0].tolist()]
+    [0.9, 0.1]
     """
     weight = torch.ones_like(found[:, :1]) if weight is None else weight
     weight = weight / weight.sum(2, keepdim=True).clamp_min(1e-12)
@@ -178,7 +226,12 @@ def bend(found, wanted, weight=None):
 # ---------------------------------------------------------------- training
 
 class Step:
-    """One update, at random places."""
+    """One update, at random places.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte()})]
+    ['loss', 'hue', 'chroma']
+    """
 
     def __init__(self, config, fabric, model=None, compile=False):
         self.config, self.fabric = config, fabric
@@ -211,7 +264,14 @@ class Step:
 
 
 def hypercolumn_loss(hue, chroma, rgb, gray, places, config):
-    """Logits at places against rgb `(N, 3, H, W)`: {"loss", "hue", "chroma"}, means over places."""
+    """Logits at places against rgb `(N, 3, H, W)`: {"loss", "hue", "chroma"}, means over places.
+
+    >>> logits, places = torch.zeros(1, 1, 32), torch.zeros(1, 1, 2)      # all colours alike
+    >>> grey = torch.full((1, 3, 8, 8), 0.5)
+    >>> found = hypercolumn_loss(logits, logits, grey, grey[:, :1], places, PAPER)
+    >>> round(found["chroma"].item(), 3), round(math.log(32), 3), round(found["hue"].item(), 3)      # grey has no hue
+    (3.466, 3.466, 0.0)
+    """
     true_hue, true_chroma = hue_chroma(rgb)
     divergence = lambda logits, true: F.kl_div(F.log_softmax(logits, -1), histograms(true, places, config.bins, config.window), reduction="none").sum(-1)
     c, l = (sample(one, places, 1)[..., 0] for one in (true_chroma, gray))                          # (N, P)
@@ -221,7 +281,12 @@ def hypercolumn_loss(hue, chroma, rgb, gray, places, config):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures, with labels for backbone="trained". Raises what `vgg.begin` raises."""
+    """A `Step` for `config`; any colour pictures, with labels for backbone="trained". Raises what `vgg.begin` raises.
+
+    >>> step = make_step(replace(PRESETS["smoke"], pretraining=(0, 0.0)), train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    torch.Size([1, 2, 9, 13])
+    """
     train.seed_everything(config.seed)
     model = Hypercolumns(config)
     vgg.begin(model.vgg, config, fabric, dataset, run, progress)
@@ -231,13 +296,23 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `Hypercolumns`."""
+    """An untrained `Hypercolumns`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    147041024
+    """
     return Hypercolumns(config)
 
 
 @torch.no_grad()
 def predict(model, gray):
-    """Grey `(N, 1, H, W)` in [0, 1], of any size -> histograms of hue and chroma `(N, bins, h, w)`, every `stride` px."""
+    """Grey `(N, 1, H, W)` in [0, 1], of any size -> histograms of hue and chroma `(N, bins, h, w)`, every `stride` px.
+
+    >>> hue, chroma = predict(build(PRESETS["smoke"]), torch.rand(1, 1, 30, 41))
+    >>> hue.shape, chroma.shape
+    (torch.Size([1, 32, 8, 11]), torch.Size([1, 32, 8, 11]))
+    """
     smallest = 32 if model.config.fully_connected else 16
     height, width, stride = *gray.shape[-2:], model.config.stride
     padded = F.pad(gray, (0, max(0, smallest - width), 0, max(0, smallest - height)), mode="replicate")
@@ -261,7 +336,12 @@ def as_maps(logits, shape):
 def colorize(model, batch):
     """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units, of any size.
 
-    With "reference", rgb `(N, 3, h, w)`, uint8 or in [0, 1], of pictures whose colours, as a whole, these are to have; the true picture is the paper's oracle.
+    With "reference", rgb `(N, 3, h, w)`, uint8 or in [0, 1], of pictures whose colours, as a whole, these are to have; the true picture is the
+    paper's oracle.
+
+    >>> batch = {"L": torch.rand(1, 1, 30, 41) * 100, "reference": torch.rand(1, 3, 20, 30)}
+    >>> colorize(build(PRESETS["smoke"]), batch).shape
+    torch.Size([1, 2, 30, 41])
     """
     gray, config = lab.gray_of(batch["L"]), model.config
     hue, chroma = predict(model, gray)
@@ -277,11 +357,20 @@ def colorize(model, batch):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> rows = variants(build(PRESETS["smoke"]))
+    >>> [*rows], rows[""]({"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    ([''], torch.Size([1, 2, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['VGG-16', 'from hypercolumns']
+    """
     network = Hypercolumns(config)
     return {"VGG-16": network.vgg, "from hypercolumns": nn.ModuleList([network.to_hidden, network.to_hue, network.to_chroma])}

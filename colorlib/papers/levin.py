@@ -1,7 +1,7 @@
 """Colorization using Optimization: a few colours spread until neighbours that are equally bright are equally coloured. Nothing is learnt.
 
-Levin, Lischinski, Weiss, "Colorization using Optimization" (SIGGRAPH 2004). With weights w_rs that are large where the neighbours r and s
-of a 3 x 3 window have nearly the same brightness, and sum to 1 over s, the paper minimizes its Eq. (1)
+Levin, Lischinski, Weiss, "Colorization using Optimization" (SIGGRAPH 2004, doi 10.1145/1015706.1015780). L and hints in, ab out. With weights w_rs
+that are large where the neighbours r and s of a 3 x 3 window have nearly the same brightness, and sum to 1 over s, the paper minimizes its Eq. (1)
 
     J(U) = sum_r (U(r) - sum_s w_rs U(s))^2     with U fixed at the hints,
 
@@ -23,6 +23,9 @@ from torch import nn
 
 from colorlib import lab
 
+__all__ = ["Config", "RELEASED", "LEAST_SQUARES", "PRESETS", "neighbour_weights", "differences", "elimination_order",
+           "solve", "Optimization", "build", "colorize", "variants", "make_step", "networks"]
+
 NEEDS_WEIGHTS = False                     # `build` gives the finished method
 NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0))
 SEPARATORS = {"free pixels": 1, "all pixels": 2}      # width of a line of pixels that cuts the equations' graph in two
@@ -30,7 +33,11 @@ SEPARATORS = {"free pixels": 1, "all pixels": 2}      # width of a line of pixel
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the released code's; `(ours)` marks what it does not have."""
+    """Defaults are the released code's; `(ours)` marks what it does not have.
+
+    >>> Config().objective, Config().variance_factor, Config().least_weight
+    ('free pixels', 0.6, 0.01)
+    """
     objective: str = "free pixels"        # which pixels the sum J runs over; "all pixels" is the paper's equation
     variance_factor: float = 0.6          # w_rs = exp(-(Y_r - Y_s)^2 / s_r), s_r = this times the variance of Y in the window
     least_weight: float = 0.01            # s_r is raised until the most similar neighbour has at least this weight before normalization,
@@ -50,6 +57,10 @@ def neighbour_weights(Y, config=RELEASED):
     """w_rs for the eight neighbours s of each pixel r, in the order of NEIGHBOURS: `(8, H, W)` float64, 0 outside the picture, summing to 1.
 
     Y `(H, W)` in [0, 1]: brightness. The Gaussian form of `getColorExact.m`; the window's variance counts the pixel itself.
+
+    >>> weights = neighbour_weights(np.full((3, 3), 0.5))      # a corner has three neighbours, the middle eight
+    >>> weights[:, 0, 0].max().round(3).item(), weights[:, 1, 1].max().round(3).item()
+    (0.333, 0.125)
     """
     height, width = Y.shape
     padded = np.pad(Y, 1, constant_values=np.nan)
@@ -67,7 +78,12 @@ def neighbour_weights(Y, config=RELEASED):
 
 
 def differences(Y, config=RELEASED):
-    """The sparse matrix I - W, `(H W, H W)`: each pixel minus the weighted mean of its neighbours."""
+    """The sparse matrix I - W, `(H W, H W)`: each pixel minus the weighted mean of its neighbours.
+
+    >>> matrix = differences(np.random.default_rng(0).random((4, 5)))
+    >>> matrix.shape, abs(matrix @ np.ones(20)).max().item() < 1e-12      # an even colour costs nothing
+    ((20, 20), True)
+    """
     height, width = Y.shape
     pixel = np.arange(height * width, dtype=np.int32).reshape(height, width)
     weight = neighbour_weights(Y, config)
@@ -85,6 +101,9 @@ def elimination_order(height, width, separator=1):
 
     Nested dissection (George 1973): cut the rectangle by a line, number both halves first and the line last, and do the same in the halves.
     Elimination then fills in the fewest zeros: 0.1 s for 224 x 224 pixels, a third of the general orderings' time.
+
+    >>> sorted(elimination_order(4, 5)) == [*range(20)]
+    True
     """
     position = np.empty((height, width), np.int64)
 
@@ -105,11 +124,18 @@ def elimination_order(height, width, separator=1):
 
 
 def solve(L, ab_hint, mask, config=RELEASED):
-    """Spread hints over a picture: L `(H, W)` in [0, 100], ab_hint `(2, H, W)` in CIE units, mask `(H, W)`, 1 at hints -> ab `(2, H, W)` float32.
+    """The U of the paper's Eq. (1), hints spread over a picture: L `(H, W)` in [0, 100], ab_hint `(2, H, W)` in CIE units, mask `(H, W)`, 1 at hints
+    -> ab `(2, H, W)` float32.
 
     Hinted pixels keep their colour exactly; values of ab_hint elsewhere are not looked at. No hint: zeros. Exact (one sparse LU for both
     channels); time grows a little faster than the number of pixels, whatever the number of hints. Raises ValueError for shapes that do not
     fit, values that are not finite, and an unknown objective.
+
+    >>> L, ab_hint, mask = np.full((6, 8), 50.0), np.zeros((2, 6, 8)), np.zeros((6, 8))
+    >>> ab_hint[:, 2, 3], mask[2, 3] = (40.0, -10.0), 1      # one hint colours the whole picture
+    >>> ab = solve(L, ab_hint, mask)
+    >>> ab[:, 0, 0].round(3).tolist(), ab[:, 5, 7].round(3).tolist()
+    ([40.0, -10.0], [40.0, -10.0])
     """
     L, ab_hint, mask = np.asarray(L, np.float32), np.asarray(ab_hint, np.float64), np.asarray(mask) > 0.5
     if config.objective not in SEPARATORS:
@@ -146,7 +172,12 @@ def brightness(L):
 # ---------------------------------------------------------------- use
 
 class Optimization(nn.Module):
-    """The method as a module: no weights, only a config and a place."""
+    """The method as a module: no weights, only a config and a place.
+
+    >>> net = Optimization()
+    >>> net(torch.rand(1, 1, 6, 8) * 100, torch.zeros(1, 2, 6, 8), torch.zeros(1, 1, 6, 8)).abs().max().item()
+    0.0
+    """
 
     def __init__(self, config=RELEASED):
         super().__init__()
@@ -160,28 +191,51 @@ class Optimization(nn.Module):
 
 
 def build(config=RELEASED, pretrained=True):
-    """An `Optimization`; there is nothing to load."""
+    """An `Optimization`; there is nothing to load.
+
+    >>> sum(map(torch.numel, build().parameters()))
+    0
+    """
     return Optimization(config)
 
 
 def colorize(model, batch):
-    """batch {"L": `(N, 1, H, W)`, "hint_ab": `(N, 2, H, W)`, "hint_mask": `(N, 1, H, W)`} -> ab `(N, 2, H, W)` in CIE units; any size. No hints: grey."""
+    """batch {"L": `(N, 1, H, W)`, "hint_ab": `(N, 2, H, W)`, "hint_mask": `(N, 1, H, W)`} -> ab `(N, 2, H, W)` in CIE units; any size. No hints:
+    grey.
+
+    >>> colorize(build(), {"L": torch.rand(2, 1, 6, 8) * 100}).shape
+    torch.Size([2, 2, 6, 8])
+    """
     L = batch["L"]
     hint_ab = batch.get("hint_ab", torch.zeros_like(L).expand(-1, 2, -1, -1))
     return model(L, hint_ab, batch.get("hint_mask", torch.zeros_like(L)))
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build())]
+    ['', 'sum over all pixels']
+    """
     everywhere = Optimization(replace(model.config, objective="all pixels"))
     return {"": lambda batch: colorize(model, batch), "sum over all pixels": lambda batch: colorize(everywhere, batch)}
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """Raises ValueError: this method has nothing to train."""
+    """Raises ValueError: this method has nothing to train.
+
+    >>> make_step(RELEASED, fabric=None, dataset=None)
+    Traceback (most recent call last):
+        ...
+    ValueError: Levin's method solves equations and learns nothing: colour with it as it is, or train a method...
+    """
     raise ValueError("Levin's method solves equations and learns nothing: colour with it as it is, or train a method that learns.")
 
 
 def networks(config):
-    """The parts a parameter table lists: none."""
+    """The parts a parameter table lists: none.
+
+    >>> networks(RELEASED)
+    {}
+    """
     return {}

@@ -1,8 +1,8 @@
 """colorlib's own infrared network: the asymmetric cycle's two U-Nets, trained on pairs and on photographs that have no infrared twin.
 
-Of ours, no paper's. The way from colour to infrared is the easy one, so a small network learns it from the true pairs; it then makes an infrared twin for any
-photograph, and from such made-up pairs the painter learns what the few true ones do not show. This is back-translation (Sennrich et al. 2016), the half of a
-cycle that is easy to learn. True pairs stay in every update. The painter minimises
+Of ours, no paper's. The way from colour to infrared is the easy one, so a small network learns it from the true pairs; it then makes an infrared twin
+for any photograph, and from such made-up pairs the painter learns what the few true ones do not show. This is back-translation (Sennrich et al.
+2016), the half of a cycle that is easy to learn. True pairs stay in every update. The painter minimises
 
     |y' - y| + ssim_weight (1 - SSIM) + angle_weight (1 - cos angle(y', y))
 
@@ -19,10 +19,18 @@ from colorlib import data, losses, train
 from colorlib.blocks import at_any_size, from_unit, one_cycle, pair_of, to_unit
 from colorlib.papers.asym_cyclegan import UNet
 
+__all__ = ["Config", "PAPER", "SMOKE", "PRESETS", "TRAINING_ABLATIONS", "NirNet", "make_back", "WithPhotos",
+           "angle_distance", "paint_loss", "Step", "make_step", "prepare_data", "build", "colorize", "variants",
+           "networks"]
+
 
 @dataclass(frozen=True)
 class Config:
-    """All values are ours; "class" is the shipped size."""
+    """All values are ours; "class" is the shipped size.
+
+    >>> Config().ssim_weight, Config().angle_weight, Config().mirror
+    (0.2, 1.0, True)
+    """
     in_channels: int = 1
     width: int = 64                     # maps at half size; 2, 4, 8, 8, ... times as many below
     halvings: int = 7
@@ -49,12 +57,16 @@ PAPER = Config()
 CLASS = replace(PAPER, width=20, halvings=6, back_width=12, learning_rate=2e-3, batch_size=8, steps=4_500, image_size=128)
 SMOKE = replace(PAPER, width=12, halvings=5, blocks=0, back_width=8, back_halvings=3, learning_rate=2e-3, batch_size=8, steps=160, image_size=64)
 PRESETS = {"paper": PAPER, "class": CLASS, "smoke": SMOKE}
-TRAINING_ABLATIONS = {"as it is": {}, "no SSIM loss": {"ssim_weight": 0.0}, "no angle loss": {"angle_weight": 0.0}, "no jitter": {"jitter": 0.0}, "no zoom": {"zoom": 1.0},
-                      "no mirror image": {"mirror": False}}
+TRAINING_ABLATIONS = {"as it is": {}, "no SSIM loss": {"ssim_weight": 0.0}, "no angle loss": {"angle_weight": 0.0}, "no jitter": {"jitter": 0.0},
+                      "no zoom": {"zoom": 1.0}, "no mirror image": {"mirror": False}}
 
 
 class NirNet(nn.Module):
-    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; H and W multiples of 2 ^ halvings."""
+    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; H and W multiples of 2 ^ halvings.
+
+    >>> NirNet(SMOKE).eval()(torch.rand(1, 1, 32, 64)).shape
+    torch.Size([1, 3, 32, 64])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -65,14 +77,24 @@ class NirNet(nn.Module):
 
 
 def make_back(config):
-    """The network from colour to infrared, rgb_n `(N, 3, H, W)` in [-1, 1] -> nir_n `(N, C, H, W)`."""
+    """The network from colour to infrared, rgb_n `(N, 3, H, W)` in [-1, 1] -> nir_n `(N, C, H, W)`.
+
+    >>> [sum(map(torch.numel, net.parameters())) for net in (NirNet(SMOKE), make_back(SMOKE))]
+    [587463, 23321]
+    """
     return UNet(3, config.in_channels, 0, replace(config, width=config.back_width, halvings=config.back_halvings))
 
 
 # ---------------------------------------------------------------- training
 
 class WithPhotos(torch.utils.data.Dataset):
-    """Pairs, each with some photograph beside it, "photo" `(3, H, W)` uint8 of the pair's size, another one in the next pass: the i-th pair meets every photograph."""
+    """Pairs, each with some photograph beside it, "photo" `(3, H, W)` uint8 of the pair's size, another one in the next pass: the i-th pair meets
+    every photograph.
+
+    >>> pairs = type("Pairs", (list,), {"ids": ["a"]})([{"nir": torch.zeros(1, 4, 4), "rgb": torch.zeros(3, 4, 4)}])
+    >>> [*WithPhotos(pairs, [{"rgb": torch.ones(3, 4, 4)}])[0]]
+    ['nir', 'rgb', 'photo']
+    """
 
     def __init__(self, pairs, photos):
         self.pairs, self.photos, self.ids = pairs, photos, pairs.ids
@@ -85,20 +107,35 @@ class WithPhotos(torch.utils.data.Dataset):
 
 
 def angle_distance(rgb, true):
-    """1 - cosine of the angle between two colours, mean over pixels; `(N, 3, H, W)` each. Black has no direction and counts nothing."""
+    """1 - cosine of the angle between two colours, mean over pixels; `(N, 3, H, W)` each. Black has no direction and counts nothing.
+
+    >>> red, green = (torch.tensor(color).view(1, 3, 1, 1) for color in ([0.8, 0.0, 0.0], [0.0, 0.5, 0.0]))
+    >>> [round(angle_distance(red, other).item(), 3) for other in (red, red / 2, green)]
+    [0.0, 0.0, 1.0]
+    """
     length = rgb.norm(dim=1) * true.norm(dim=1)
     return ((1 - (rgb * true).sum(1) / length.clamp_min(1e-3)) * (length > 1e-3)).mean()
 
 
 def paint_loss(rgb, true, config):
-    """The module's formula: {"loss", "l1", "ssim", "angle"}; ssim is 1 - SSIM."""
+    """The module's formula: {"loss", "l1", "ssim", "angle"}; ssim is 1 - SSIM.
+
+    >>> found = paint_loss(torch.zeros(1, 3, 16, 16), torch.full((1, 3, 16, 16), 0.5), replace(PAPER, ssim_weight=0.0))
+    >>> {name: round(value.item(), 2) for name, value in found.items() if name != "ssim"}      # black has no direction
+    {'loss': 0.5, 'l1': 0.5, 'angle': 0.0}
+    """
     rgb = rgb.float()
     parts = {"l1": F.l1_loss(rgb, true), "ssim": 1 - losses.mean_ssim(rgb, true), "angle": angle_distance(rgb, true)}
     return {"loss": parts["l1"] + config.ssim_weight * parts["ssim"] + config.angle_weight * parts["angle"]} | parts
 
 
 class Step:
-    """One update of the painter and, where photographs help, one of the network on the way back."""
+    """One update of the painter and, where photographs help, one of the network on the way back.
+
+    >>> step = Step(SMOKE, train.make_fabric("cpu"))
+    >>> [*step({"nir": torch.zeros(2, 1, 64, 64).byte(), "rgb": torch.zeros(2, 3, 64, 64).byte()})]
+    ['loss', 'l1', 'ssim', 'angle']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
@@ -164,25 +201,46 @@ class Step:
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; registered pairs, with photographs beside them where `config.photos` asks for them."""
+    """A `Step` for `config`; registered pairs, with photographs beside them where `config.photos` asks for them.
+
+    >>> step = make_step(SMOKE, train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"nir": torch.rand(1, 1, 30, 41)}).shape
+    torch.Size([1, 3, 30, 41])
+    """
     return Step(config, fabric, compile)
 
 
 def prepare_data(dataset, config):
-    """Pairs, each with a photograph beside it where `config.photos` names some. Raises what `data.open_pictures` raises."""
+    """Pairs, each with a photograph beside it where `config.photos` names some. Raises what `data.open_pictures` raises.
+
+    >>> pairs = [{"nir": torch.zeros(1, 4, 4), "rgb": torch.zeros(3, 4, 4)}]
+    >>> prepare_data(pairs, PAPER) is pairs      # no photographs asked for
+    True
+    """
     return WithPhotos(dataset, data.open_pictures(config.photos, dataset[0]["rgb"].shape[-1])) if config.photos else dataset
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `NirNet`."""
+    """An untrained `NirNet`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    51271363
+    """
     return NirNet(config)
 
 
 @torch.no_grad()
 def colorize(model, batch, mirror=None):
-    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]. mirror: as in the config."""
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]. mirror: as in the config.
+
+    >>> nir, model = torch.rand(1, 1, 30, 64), build(SMOKE)
+    >>> one, other = (colorize(model, {"nir": x}) for x in (nir, nir.flip(-1)))
+    >>> torch.allclose(one, other.flip(-1), atol=1e-4)      # the mirror image gets the mirrored colours
+    True
+    """
     multiple, nir = 2 ** (model.config.halvings + 1), batch["nir"]
     rgb = at_any_size(model.eval(), nir, multiple)
     if model.config.mirror if mirror is None else mirror:
@@ -191,11 +249,20 @@ def colorize(model, batch, mirror=None):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb}."""
+    """What the results table compares: {row name: function of a batch -> rgb}.
+
+    >>> rows = variants(build(SMOKE))
+    >>> [*rows], rows[""]({"nir": torch.rand(1, 1, 9, 13)}).shape
+    ([''], torch.Size([1, 3, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(replace(SMOKE, photos="a folder"))]
+    ['U-Net', 'colour to infrared (training only)']
+    """
     back = {"colour to infrared (training only)": make_back(config)} if config.photos else {}
     return {"U-Net": NirNet(config)} | back

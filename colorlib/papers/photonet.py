@@ -1,12 +1,13 @@
 """PhotoNet: colorlib's own automatic network (ours; not a published system): what the chapters found, put together for a small computer.
 
-From Zhang et al. 2016, the answer is a distribution over 313 colours, so that how vivid to paint is chosen after training. From Larsson et al. 2016, it is read at
-random places from all layers at once, so that an update pays for no decoder. From Iizuka et al. 2016 and Deep Koalarization, every place is told what the whole
-picture shows, and where the data have labels that vector learns to name them. Ours: a residual encoder (He et al. 2016), pictures shown larger and smaller,
-lighter and darker, small ones first; averaged weights; and the mean of what it sees in the picture and in its mirror image.
+From Zhang et al. 2016, the answer is a distribution over 313 colours, so that how vivid to paint is chosen after training. From Larsson et al. 2016,
+it is read at random places from all layers at once, so that an update pays for no decoder. From Iizuka et al. 2016 and Deep Koalarization, every
+place is told what the whole picture shows, and where the data have labels that vector learns to name them. Ours: a residual encoder (He et al. 2016),
+pictures shown larger and smaller, lighter and darker, small ones first; averaged weights; and the mean of what it sees in the picture and in its
+mirror image.
 
-The colours painted are the annealed mean of the distribution, made stronger by a gain, with a knee only where it is sure (`koalarization.enliven`); temperature, gain and knee were chosen on
-photographs that no training saw (`python -m colorlib tune photonet`).
+L in, ab out: the annealed mean of the distribution, made stronger by a gain, with a knee only where it is sure (`koalarization.enliven`);
+temperature, gain and knee were chosen on photographs that no training saw (`python -m colorlib tune photonet`).
 """
 from dataclasses import dataclass, replace
 
@@ -19,10 +20,17 @@ from colorlib.papers import cic
 from colorlib.papers.koalarization import Residual, enliven
 from colorlib.papers.larsson import as_maps, places_of, sample
 
+__all__ = ["Config", "PAPER", "PRESETS", "RECIPES", "DECODINGS", "PhotoNet", "Step", "make_step", "build", "predict",
+           "colorize", "decode", "variants", "networks"]
+
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are those of `paper`, which is larger and learns longer than the others, as there is no paper."""
+    """Defaults are those of `paper`, which is larger and learns longer than the others, as there is no paper.
+
+    >>> Config().bins, Config().learning_rate, Config().mirror
+    (313, 0.004, True)
+    """
     channels: tuple = (32, 64, 128, 256, 384)       # of the maps at 1/2, 1/4, ... of the size
     blocks: int = 2                                 # residual blocks a map
     hidden: int = 384
@@ -70,15 +78,22 @@ DECODINGS = {"as it is": {"chroma_gain": 1.0}, "mirror image not asked": {"mirro
 # ---------------------------------------------------------------- the network
 
 class PhotoNet(nn.Module):
-    """L `(N, 1, H, W)` in [0, 100] and places `(N, P, 2)`, row and column in px -> logits of the colours there `(N, P, bins)` and of the classes `(N, classes)`."""
+    """L `(N, 1, H, W)` in [0, 100] and places `(N, P, 2)`, row and column in px -> logits of the colours there `(N, P, bins)` and of the classes `(N,
+    classes)`.
+
+    >>> colors, classes = PhotoNet(PRESETS["smoke"])(torch.zeros(2, 1, 64, 64), torch.zeros(2, 5, 2))
+    >>> colors.shape, classes.shape
+    (torch.Size([2, 5, 313]), torch.Size([2, 10]))
+    """
 
     def __init__(self, config):
         super().__init__()
         self.config, widths = config, (config.channels[0], *config.channels)
         self.stem = nn.Sequential(nn.Conv2d(1, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(),
                                   nn.Conv2d(widths[0], widths[1], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[1]), nn.ReLU())
-        self.stages = nn.ModuleList(nn.Sequential(*(Residual(widths[level if i == 0 else level + 1], widths[level + 1], 1 if i else 2) for i in range(config.blocks)))
-                                    for level in range(1, len(config.channels)))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Residual(widths[level if i == 0 else level + 1], widths[level + 1], 1 if i else 2) for i in range(config.blocks)))
+            for level in range(1, len(config.channels)))
         self.to_hidden = nn.Linear(1 + sum(config.channels) + config.channels[-1], config.hidden)
         self.to_second = nn.Linear(config.hidden, config.hidden)
         self.to_bins = nn.Linear(config.hidden, config.bins)
@@ -103,7 +118,12 @@ class PhotoNet(nn.Module):
 # ---------------------------------------------------------------- training
 
 class Step:
-    """One update, at random places. prior: `cic.measure_prior` of the training set, which matters where rare colours weigh more."""
+    """One update, at random places. prior: `cic.measure_prior` of the training set, which matters where rare colours weigh more.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 64, 64)).byte(), "label": torch.tensor([0, 1])})]
+    ['loss', 'color', 'class']
+    """
 
     def __init__(self, config, fabric, prior=None, compile=False):
         self.config, self.fabric = config, fabric
@@ -158,28 +178,39 @@ def random_gamma(L, deviation):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any colour pictures, with labels or without; with room for more classes where the labels need it."""
+    """A `Step` for `config`; any colour pictures, with labels or without; with room for more classes where the labels need it.
+
+    >>> labelled = [{"rgb": torch.zeros(3, 64, 64).byte(), "label": 11}]
+    >>> PRESETS["smoke"].classes, make_step(PRESETS["smoke"], train.make_fabric("cpu"), labelled).config.classes
+    (10, 12)
+    """
     if config.class_weight and "label" in dataset[0]:
         config = replace(config, classes=max(config.classes, 1 + max(int(dataset[i]["label"]) for i in range(len(dataset)))))
-    return Step(config, fabric, cic.measure_prior(dataset, config_of_labels(config)) if config.alpha else None, compile)
-
-
-def config_of_labels(config):
-    """What `cic.measure_prior` needs to know."""
-    return cic.Config(bins=config.bins, neighbors=config.neighbors, sigma=config.sigma)
+    labels = cic.Config(bins=config.bins, neighbors=config.neighbors, sigma=config.sigma)      # what a prior depends on
+    return Step(config, fabric, cic.measure_prior(dataset, labels) if config.alpha else None, compile)
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=True):
-    """An untrained `PhotoNet`."""
+    """An untrained `PhotoNet`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    8868161
+    """
     return PhotoNet(config)
 
 
 @torch.no_grad()
 def predict(model, L):
-    """L `(N, 1, H, W)` in [0, 100], of any size -> probabilities of the colours `(N, bins, h, w)`, every `stride` px; of the mirror image, too, if the config says
-    so, whose mean with the picture's is then given."""
+    """L `(N, 1, H, W)` in [0, 100], of any size -> probabilities of the colours `(N, bins, h, w)`, every `stride` px; of the mirror image, too, if
+    the config says so, whose mean with the picture's is then given.
+
+    >>> shares = predict(build(PRESETS["smoke"]), torch.rand(1, 1, 30, 40) * 100)
+    >>> shares.shape, round(shares[0, :, 0, 0].sum().item(), 3)
+    (torch.Size([1, 313, 15, 20]), 1.0)
+    """
     height, width, stride = *L.shape[-2:], model.config.stride
     padded = F.pad(L, (0, -width % stride, 0, -height % stride), mode="replicate")
     places, shape = places_of(padded, stride)
@@ -189,24 +220,44 @@ def predict(model, L):
 
 @torch.no_grad()
 def colorize(model, batch):
-    """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1."""
+    """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units. Deterministic; any size of at least 1 x 1.
+
+    >>> colorize(build(PRESETS["smoke"]), {"L": torch.rand(2, 1, 30, 41) * 100}).shape
+    torch.Size([2, 2, 30, 41])
+    """
     return decode(predict(model, batch["L"]), model.config, batch["L"].shape[-2:])
 
 
 def decode(shares, config, size):
-    """Probabilities `(N, bins, h, w)` every `stride` px -> ab `(N, 2, *size)` in CIE units."""
+    """Probabilities `(N, bins, h, w)` every `stride` px -> ab `(N, 2, *size)` in CIE units.
+
+    >>> shares = torch.zeros(1, 313, 2, 2)
+    >>> shares[:, 7] = 1      # all sure of one colour, painted a fifth more vivid
+    >>> ab = decode(shares, replace(PAPER, chroma_gain=1.2), size=(4, 3))
+    >>> ab.shape, torch.allclose(ab[0, :, 0, 0], 1.2 * lab.ab_bins(313)[7], atol=0.01)
+    (torch.Size([1, 2, 4, 3]), True)
+    """
     ab = lab.annealed_mean(shares.clamp_min(1e-12).log(), lab.ab_bins(config.bins), config.temperature)
     ab = F.interpolate(ab, scale_factor=config.stride, mode="bilinear")[..., :size[0], :size[1]]
     return enliven(ab, config.chroma_gain, config.chroma_knee)
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(PRESETS["smoke"]))]
+    ['', 'plain mean']
+    """
     plain = replace(model.config, temperature=1.0, chroma_gain=1.0, chroma_knee=0.0)
     return {"": lambda batch: colorize(model, batch), "plain mean": lambda batch: decode(predict(model, batch["L"]), plain, batch["L"].shape[-2:])}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['encoder', 'from all layers to colours', 'classes']
+    """
     net = PhotoNet(config)
-    return {"encoder": nn.ModuleList([net.stem, net.stages]), "from all layers to colours": nn.ModuleList([net.to_hidden, net.to_second, net.to_bins]), "classes": net.to_classes}
+    return {"encoder": nn.ModuleList([net.stem, net.stages]), "from all layers to colours": nn.ModuleList([net.to_hidden, net.to_second, net.to_bins]),
+            "classes": net.to_classes}

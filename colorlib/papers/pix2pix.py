@@ -1,12 +1,12 @@
 """pix2pix: a U-Net that translates one kind of picture into another, and a discriminator that judges the pair, patch by patch.
 
-Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017, arXiv 1611.07004), written from the paper's sections 3
-and 6. Here from infrared, or from lightness, x to colour y:
+Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017, arXiv 1611.07004), written from the paper's
+sections 3 and 6. Here from infrared, or from lightness, x to colour y:
 
     min_G max_D  E log D(x, y) + E log(1 - D(x, G(x))) + 100 |y - G(x)|
 
-The only noise is dropout, which stays on when the paper paints; batch norm, too, uses each picture's own statistics there ("as published"). It needs pairs that
-lie exactly on each other. Without the discriminator it is the plain L1 U-Net, `unet_infrared`.
+The only noise is dropout, which stays on when the paper paints; batch norm, too, uses each picture's own statistics there ("as published"). It needs
+pairs that lie exactly on each other. Without the discriminator it is the plain L1 U-Net, `unet_infrared`.
 
 From infrared it paints R, G and B; from L, `pix2pix`, a and b alone, as the authors' colorization model does: L / 50 - 1 in, ab / 110 out.
 """
@@ -20,13 +20,24 @@ from torch import nn
 from colorlib import lab, losses, train
 from colorlib.blocks import PatchDiscriminator, at_any_size, constant_then_linear, from_unit, init_normal, one_cycle, pair_of, to_unit
 
+__all__ = ["Config", "PAPER", "SMOKE", "PRESETS", "VARIANTS", "Generator", "Discriminator", "inputs_of", "Step",
+           "make_step", "build", "colorize", "variants", "networks"]
+
 OUTPUTS = {"rgb": 3, "ab": 2}      # channels
 DROPOUT_LAYERS = 3      # of the decoder, from the bottom
 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the paper's; `(ours)` marks what it does not have."""
+    """Defaults are the paper's; `(ours)` marks what it does not have. Raises ValueError for a value that cannot be.
+
+    >>> Config().l1_weight, Config().learning_rate, Config().batch_size
+    (100.0, 0.0002, 1)
+    >>> Config(gan="wgan")
+    Traceback (most recent call last):
+        ...
+    ValueError: gan is 'wgan': choose bce, lsgan or none.
+    """
     in_channels: int = 1
     paints: str = "rgb"                 # from infrared; "ab": from lightness
     width: int = 64
@@ -62,10 +73,14 @@ VARIANTS["pix2pix"] = {"paper": AB, "class": replace(CLASS, paints="ab", width=1
 # ---------------------------------------------------------------- networks
 
 class Generator(nn.Module):
-    """nir, or L / 100, `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)`, or ab / 110 `(N, 2, H, W)`, in [-1, 1]; H and W multiples of 2 ^ halvings. 54.4 million
-    parameters at the paper's width.
+    """nir, or L / 100, `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)`, or ab / 110 `(N, 2, H, W)`, in [-1, 1]; H and W multiples of 2 ^ halvings.
+    54.4 million parameters at the paper's width.
 
-    Encoder: 4x4 convolutions of stride 2, maps 64, 128, 256, 512, 512, ...; no norm in the first and at the bottom, where one pixel has no statistics.
+    Encoder: 4x4 convolutions of stride 2, maps 64, 128, 256, 512, 512, ...; no norm in the first and at the bottom, where one pixel has no
+    statistics.
+
+    >>> Generator(SMOKE)(torch.rand(2, 1, 64, 96)).shape
+    torch.Size([2, 3, 64, 96])
     """
 
     def __init__(self, config):
@@ -100,7 +115,12 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Pairs of what the generator sees, `(N, C, H, W)` in [0, 1], and what it paints, in [-1, 1] -> scores of 70 x 70 patches.
 
-    With more pictures, a tuple of scores, each in a pass of its own: batch norm over painted and true pictures at once would tell them apart by itself.
+    With more pictures, a tuple of scores, each in a pass of its own: batch norm over painted and true pictures at once would tell them apart by
+    itself.
+
+    >>> nir, painted, true = torch.rand(1, 1, 64, 64), torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)
+    >>> [scores.shape for scores in Discriminator(SMOKE)(nir, painted, true)]
+    [torch.Size([1, 1, 6, 6]), torch.Size([1, 1, 6, 6])]
     """
 
     def __init__(self, config):
@@ -115,7 +135,12 @@ class Discriminator(nn.Module):
 # ---------------------------------------------------------------- training
 
 def inputs_of(batch, config):
-    """A batch -> what the generator sees, `(N, C, H, W)` in [0, 1], and what it should paint, in [-1, 1]."""
+    """A batch -> what the generator sees, `(N, C, H, W)` in [0, 1], and what it should paint, in [-1, 1].
+
+    >>> x, y = inputs_of({"rgb": torch.full((1, 3, 2, 2), 255).byte()}, VARIANTS["pix2pix"]["smoke"])      # white
+    >>> round(x.max().item(), 3), y.shape
+    (1.0, torch.Size([1, 2, 2, 2]))
+    """
     if config.paints == "ab":
         L, ab = lab.rgb_to_lab(batch["rgb"]).split([1, 2], 1)
         return L / 100, lab.scale_ab(ab)
@@ -124,7 +149,12 @@ def inputs_of(batch, config):
 
 
 class Step:
-    """One update: the discriminator on a painted and a true pair, then the generator."""
+    """One update: the discriminator on a painted and a true pair, then the generator.
+
+    >>> step = Step(SMOKE, train.make_fabric("cpu"))
+    >>> [*step({"nir": torch.zeros(2, 1, 64, 64).byte(), "rgb": torch.zeros(2, 3, 64, 64).byte()})]
+    ['loss', 'l1', 'adversarial', 'critic']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
@@ -136,19 +166,23 @@ class Step:
             self.critic_schedule = make_schedule(self.critic_optimizer, config)
 
     def __call__(self, batch):
-        config, (x, true) = self.config, inputs_of(batch, self.config)
+        x, true = inputs_of(batch, self.config)
         y = self.model(x)
-        found = self.teach_critic(x, y.detach(), true) if config.gan != "none" else {}
-        with train.frozen(self.critic) if config.gan != "none" else contextlib.nullcontext():
-            l1 = F.l1_loss(y, true)
-            loss = config.l1_weight * l1
-            if config.gan != "none":
-                with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
-                    found["adversarial"] = losses.generator_loss(self.critic.module(x, y), config.gan)
-                loss = loss + found["adversarial"]
+        critic = self.teach_critic(x, y.detach(), true) if self.config.gan != "none" else {}
+        with train.frozen(self.critic) if self.config.gan != "none" else contextlib.nullcontext():
+            terms = self.terms(x, y, true)
+            loss = sum(weight * value for weight, value in terms.values())
             train.update(self.fabric, self.optimizer, loss)
         self.schedule.step()
-        return {name: value.detach() for name, value in ({"loss": loss, "l1": l1} | found).items()}
+        return {name: value.detach() for name, value in ({"loss": loss} | {name: value for name, (_, value) in terms.items()} | critic).items()}
+
+    def terms(self, x, y, true):
+        """What the generator minimises, {name: (weight, value)}."""
+        found = {"l1": (self.config.l1_weight, F.l1_loss(y, true))}
+        if self.config.gan != "none":
+            with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
+                found["adversarial"] = 1.0, losses.generator_loss(self.critic.module(x, y), self.config.gan)
+        return found
 
     def teach_critic(self, x, y, true):
         """One update of the discriminator."""
@@ -177,14 +211,24 @@ def make_schedule(optimizer, config):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; registered pairs or, for ab, any colour pictures."""
+    """A `Step` for `config`; registered pairs or, for ab, any colour pictures.
+
+    >>> step = make_step(VARIANTS["unet_infrared"]["smoke"], train.make_fabric("cpu"), dataset=None)
+    >>> hasattr(step, "critic"), colorize(step.result(), {"nir": torch.rand(1, 1, 30, 41)}).shape
+    (False, torch.Size([1, 3, 30, 41]))
+    """
     return Step(config, fabric, compile)
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `Generator`."""
+    """An untrained `Generator`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    54411907
+    """
     return Generator(config)
 
 
@@ -193,6 +237,9 @@ def colorize(model, batch, as_published=False):
     """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]; or {"L": in [0, 100]} -> ab `(N, 2, H, W)` in CIE units.
 
     as_published: dropout on and every picture normalised by its own statistics, which differs from call to call.
+
+    >>> colorize(build(VARIANTS["pix2pix"]["smoke"]), {"L": torch.rand(1, 1, 30, 41) * 100}).shape
+    torch.Size([1, 2, 30, 41])
     """
     is_ab = model.config.paints == "ab"
     x, finish = (batch["L"] / 100, lab.unscale_ab) if is_ab else (batch["nir"], to_unit)
@@ -213,11 +260,19 @@ def colorize(model, batch, as_published=False):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb or ab}."""
+    """What the results table compares: {row name: function of a batch -> rgb or ab}.
+
+    >>> [*variants(build(SMOKE))]
+    ['', 'as published']
+    """
     rows = {"": lambda batch: colorize(model, batch)}
     return rows | ({"as published": lambda batch: colorize(model, batch, as_published=True)} if model.config.dropout else {})
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(SMOKE)]
+    ['generator', 'discriminator']
+    """
     return {"generator": Generator(config)} | ({"discriminator": Discriminator(config)} if config.gan != "none" else {})

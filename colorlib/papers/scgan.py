@@ -28,10 +28,15 @@ from torch.nn.utils import parametrize
 from colorlib import lab, losses, train
 from colorlib import saliency as saliency_maps
 from colorlib.classifiers import Features
-from colorlib.convolution import conv2d
+from colorlib.convolution import conv2d, interleave
 from colorlib.files import write_atomic
 from colorlib.lab import gray_of
 from colorlib.papers.gray_vgg import Conv, GlobalFeatures, copy_features, load_features, luma_of, pad, pretrain, to_range
+
+__all__ = ["Config", "PAPER", "RELEASED", "INFRARED", "SMOKE", "PRESETS", "VARIANTS", "TRAINING_ABLATIONS", "UpConv",
+           "folded", "phases", "SaliencyBranch", "Generator", "Discriminator", "to_range", "from_range", "inputs_of",
+           "learning_rate", "Critics", "Step", "bake", "make_step", "prepare_data", "build", "paint", "colorize",
+           "variants", "networks"]
 
 FOLD_FROM = 512                                      # positions of a batch from which folding pays (measured)
 FUSION_LEVEL = 5                                     # halvings after which the global features (H/32) join
@@ -42,7 +47,15 @@ CHOICES = {"sees": ("grey", "infrared"), "spectral_norm": ("all", "unnormalised"
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are November 2020's; `(ours)` marks what the released code does not have."""
+    """Defaults are November 2020's; `(ours)` marks what the released code does not have. Raises ValueError for a value that cannot be.
+
+    >>> Config().attention_weight, Config().perceptual_weight, Config().adversarial_weight
+    (0.5, 5.0, 0.05)
+    >>> Config(sees="colour")
+    Traceback (most recent call last):
+        ...
+    ValueError: sees is 'colour': choose one of grey, infrared.
+    """
     sees: str = "grey"                      # or "infrared": the multispectral variant, from thermal or near-infrared pictures to all of RGB
     in_channels: int = 1                    # 1, or 3 for infrared: the released variant reads the thermal pictures as colour files
     width: int = 64                         # maps of the U-Net at full size; 2, 4, 8, 8, ... times as many below
@@ -127,6 +140,9 @@ class UpConv(Conv):
     the small one. So the 3x3 kernel, turned and summed over 2x2 shifts, gives a 4x4 kernel of stride 2. Exact. It runs as four 2x2 convolutions,
     whose maps are interleaved: for the paper's layers a quarter faster than `conv_transpose2d` on a CPU core in float32. `faithful` keeps the plain
     form, and so do small maps, for which making the kernel costs more than it saves.
+
+    >>> UpConv(4, 3, SMOKE)(torch.rand(1, 4, 24, 32)).shape
+    torch.Size([1, 3, 48, 64])
     """
 
     def __init__(self, channels_in, channels_out, config, spectral=True):
@@ -140,13 +156,23 @@ class UpConv(Conv):
 
 
 def folded(weight):
-    """3x3 kernel `(O, I, 3, 3)` -> the 4x4 kernel `(I, O, 4, 4)` of the transposed convolution (stride 2, padding 3, border repeated) that doubles first."""
+    """3x3 kernel `(O, I, 3, 3)` -> the 4x4 kernel `(I, O, 4, 4)` of the transposed convolution (stride 2, padding 3, border repeated) that doubles
+    first.
+
+    >>> x, weight = torch.rand(1, 2, 6, 6), torch.rand(3, 2, 3, 3)
+    >>> F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), folded(weight), stride=2, padding=3).shape
+    torch.Size([1, 3, 12, 12])
+    """
     turned = weight.flip(2, 3).transpose(0, 1)
     return sum(F.pad(turned, (x, 1 - x, y, 1 - y)) for y in (0, 1) for x in (0, 1))
 
 
 def phases(kernel):
-    """4x4 kernel `(I, O, 4, 4)` of a transposed convolution of stride 2 -> `(4 O, I, 2, 2)`: one 2x2 convolution for each place in a doubled pixel."""
+    """4x4 kernel `(I, O, 4, 4)` of a transposed convolution of stride 2 -> `(4 O, I, 2, 2)`: one 2x2 convolution for each place in a doubled pixel.
+
+    >>> phases(folded(torch.rand(3, 2, 3, 3))).shape
+    torch.Size([12, 2, 2, 2])
+    """
     parts = kernel.flip(2, 3).unflatten(3, (2, 2)).unflatten(2, (2, 2)).flip(3, 5)      # (I, O, row, phase, column, phase)
     return parts.permute(1, 3, 5, 0, 2, 4).flatten(0, 2)
 
@@ -157,42 +183,13 @@ def folded_phases(weight):
     return (weight.flatten(2) @ rule.flatten(1)).unflatten(2, (4, 4)).transpose(1, 2).reshape(-1, weight.shape[1], 2, 2)
 
 
-def interleave(x):
-    """`(N, 4 O, H + 1, W + 1)` of the four phases -> `(N, O, 2 H, 2 W)`."""
-    if torch.is_grad_enabled() and x.requires_grad and x.device.type == "cpu" and not torch.compiler.is_compiling():
-        return Interleaved.apply(x)
-    return F.pixel_shuffle(x, 2)[..., 1:-1, 1:-1]
-
-
-class Interleaved(torch.autograd.Function):
-    """`interleave` in one pass instead of three; not twice differentiable."""
-
-    @staticmethod
-    def places(x, y):
-        """Pairs of views, of x `(N, 4 O, H + 1, W + 1)` and of y `(N, O, 2 H, 2 W)`, that hold the same numbers."""
-        height, width = y.shape[2] // 2, y.shape[3] // 2
-        return [(x[:, 3 - 2 * row - column::4, row:row + height, column:column + width], y[:, :, row::2, column::2]) for row in (0, 1) for column in (0, 1)]
-
-    @staticmethod
-    def forward(ctx, x):
-        number, channels, height, width = x.shape
-        y = torch.empty((number, channels // 4, 2 * height - 2, 2 * width - 2), dtype=x.dtype, memory_format=torch.channels_last)
-        for source, target in Interleaved.places(x, y):
-            target.copy_(source)
-        return y
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, g):
-        number, channels, height, width = g.shape
-        x = torch.zeros((number, 4 * channels, height // 2 + 1, width // 2 + 1), dtype=g.dtype).contiguous(memory_format=torch.channels_last)
-        for target, source in Interleaved.places(x, g):
-            target.copy_(source)
-        return x
-
-
 class SaliencyBranch(nn.Module):
-    """Decoder features at H/8, H/4, H/2 -> saliency logits `(N, 1, H, W)`."""
+    """Decoder features at H/8, H/4, H/2 -> saliency logits `(N, 1, H, W)`.
+
+    >>> eighth, quarter, half = torch.rand(1, 64, 8, 8), torch.rand(1, 32, 16, 16), torch.rand(1, 16, 32, 32)
+    >>> SaliencyBranch(SMOKE)(eighth, quarter, half, size=(64, 64)).shape
+    torch.Size([1, 1, 64, 64])
+    """
 
     def __init__(self, config, spectral=True):
         super().__init__()
@@ -217,7 +214,12 @@ def crop(x, size):
 class Generator(nn.Module):
     """x_n `(N, C, H, W)` in the config's value range -> (rgb_n `(N, 3, H, W)`, saliency `(N, 1, H, W)` in [0, 1]); any H and W.
 
-    `faithful` takes multiples of 256 only and raises ValueError for others. saliency=False skips the branch, 44 % of the arithmetic, and gives None.
+    `faithful` takes multiples of 256 only and raises ValueError for others, as for fewer than six halvings. saliency=False skips the branch, 44 % of
+    the arithmetic, and gives None.
+
+    >>> rgb_n, saliency = Generator(SMOKE)(torch.rand(2, 1, 64, 96))
+    >>> rgb_n.shape, saliency.shape
+    (torch.Size([2, 3, 64, 96]), torch.Size([2, 1, 64, 96]))
     """
 
     def __init__(self, config, spectral=True):
@@ -268,6 +270,9 @@ class Discriminator(nn.Module):
     """Pairs of input `(N, C, H, W)` and picture `(N, 3, H, W)`, both in the value range -> scores of patches, `(N, 1, 30, 30)` at 256 px.
 
     A score sees 69 x 69 pixels; the code calls it 70. At least 17 x 17 pixels.
+
+    >>> Discriminator(SMOKE)(torch.rand(1, 1, 64, 64), torch.rand(1, 3, 64, 64)).shape
+    torch.Size([1, 1, 6, 6])
     """
 
     def __init__(self, config):
@@ -286,7 +291,11 @@ class Discriminator(nn.Module):
 # ---------------------------------------------------------------- training
 
 def from_range(rgb_n, value_range):
-    """The config's value range -> [0, 1], clipped."""
+    """The config's value range -> [0, 1], clipped.
+
+    >>> from_range(torch.tensor([-1.0, 0.0, 1.2]), PAPER.value_range).tolist()
+    [0.0, 0.5, 1.0]
+    """
     low, high = value_range
     return ((rgb_n - low) / (high - low)).clamp(0, 1)
 
@@ -295,6 +304,10 @@ def inputs_of(batch, config):
     """A batch of uint8 "rgb", "saliency" and, for infrared, "nir" `(N, 1 or C, H, W)` -> x_n `(N, C, H, W)`, rgb_n `(N, 3, H, W)`, S `(N, 1, H, W)`.
 
     The first two in the value range, S in [0, 1].
+
+    >>> white = {"rgb": torch.full((1, 3, 2, 2), 255).byte(), "saliency": torch.full((1, 1, 2, 2), 51).byte()}
+    >>> [round(x.max().item(), 3) for x in inputs_of(white, PAPER)]
+    [1.0, 1.0, 0.2]
     """
     rgb = batch["rgb"].float() / 255
     if config.sees == "infrared":
@@ -311,6 +324,10 @@ def learning_rate(update, config):
 
     Each phase starts anew. Halved every 10 epochs; faithful: rate 0.5^floor((epoch + 1) / 10), set after each update, so that the first halving
     comes with the second update of the 10th epoch.
+
+    >>> config = replace(PAPER, epoch=1, halve_every=2, phase_one=4)      # two updates, halved, two updates, phase 2
+    >>> [learning_rate(update, config) for update in range(6)]
+    [0.0002, 0.0002, 0.0001, 0.0001, 0.0001, 0.0001]
     """
     phase = int(update >= config.phase_one)
     rate, done = config.learning_rates[phase], update - phase * config.phase_one
@@ -326,6 +343,12 @@ class Critics(nn.Module):
     """The discriminators: "colour" on pictures and, where the config asks for it, "saliency" on saliency-weighted pictures.
 
     One call is one update's loss, all passes in it, as data parallel training wants; `score` is a single pass.
+
+    >>> critics = Critics(replace(SMOKE, saliency_critic=0.05))
+    >>> x_n, rgb_n, saliency = torch.rand(1, 1, 32, 32), torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32)
+    >>> loss, found = critics(x_n, rgb_n, saliency, rgb_n.flip(-1), saliency)
+    >>> [name for name in found if name.endswith("saliency")]
+    ['true saliency', 'fake saliency', 'penalty saliency', 'slope saliency']
     """
 
     def __init__(self, config):
@@ -359,7 +382,12 @@ class Critics(nn.Module):
 
 
 class Step:
-    """One update of SCGAN: phase 1 until update `phase_one`, then phase 2 with fresh Adam and the discriminators."""
+    """One update of SCGAN: phase 1 until update `phase_one`, then phase 2 with fresh Adam and the discriminators.
+
+    >>> step = Step(SMOKE, train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 64, 64)).byte(), "saliency": torch.zeros(2, 1, 64, 64).byte()})]
+    ['loss', 'l1', 'attention']
+    """
 
     def __init__(self, config, fabric, features=None, run=None, compile=False, source="", origin=""):
         self.config, self.fabric, self.run = config, fabric, run and Path(run)
@@ -463,6 +491,11 @@ def bake(generator):
     """A `Generator` without parametrizations that computes what this one computes in evaluation.
 
     Not `remove_parametrizations` on a copy: the copy shares its class with the original, which would lose its weights.
+
+    >>> trained = Generator(replace(SMOKE, spectral_norm="all"))
+    >>> x_n = torch.rand(1, 1, 64, 64)
+    >>> torch.allclose(bake(trained)(x_n)[0], trained.eval()(x_n)[0], atol=1e-4)
+    True
     """
     state = {key: value for key, value in generator.state_dict().items() if ".parametrizations." not in key}
     state |= {f"{name}.weight": layer.weight.detach() for name, layer in generator.eval().named_modules() if parametrize.is_parametrized(layer)}
@@ -476,6 +509,10 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
     """A `Step` for `config`. The global feature network comes from the file COLORLIB_GRAY_VGG names, else from `pretrain`, else from chance.
 
     Raises ValueError when `config.pretraining` is set and the data set has no labels.
+
+    >>> step = make_step(replace(SMOKE, global_features=False), train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 70, 90) * 100}).shape
+    torch.Size([1, 2, 70, 90])
     """
     features, origin = None, ""
     if config.global_features and (path := os.environ.get("COLORLIB_GRAY_VGG")):
@@ -487,7 +524,12 @@ def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
 
 
 def prepare_data(dataset, config):
-    """What training needs beside pictures: the saliency map of each, from where `config.saliency` says."""
+    """What training needs beside pictures: the saliency map of each, from where `config.saliency` says.
+
+    >>> sample = {"rgb": torch.zeros(3, 8, 8).byte(), "saliency": torch.ones(1, 8, 8).byte()}
+    >>> prepare_data(type("Pictures", (list,), {"ids": ["a"]})([sample]), PAPER)[0]["saliency"].shape
+    torch.Size([1, 8, 8])
+    """
     source = config.saliency
     if source == "auto":
         source = "given" if "saliency" in dataset[0] else saliency_maps.DEFAULT
@@ -497,7 +539,12 @@ def prepare_data(dataset, config):
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `Generator` for use: without spectral norms, unless `faithful`."""
+    """An untrained `Generator` for use: without spectral norms, unless `faithful`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    58755200
+    """
     return Generator(config, spectral=config.faithful)
 
 
@@ -506,7 +553,12 @@ def paint(model, x, bn_mode=None, saliency=True):
     """x `(N, C, H, W)` in [0, 1], any size -> (rgb `(N, 3, H, W)` in [0, 1], saliency `(N, 1, H, W)` in [0, 1] or None).
 
     bn_mode: "running", batch norm with the averages of the training; "batch", every picture normalised by its own statistics, which is what the
-    released code does, since it never calls eval(). Default: "batch" for a faithful model, else "running".
+    released code does, since it never calls eval(). Default: "batch" for a faithful model, else "running". Raises ValueError for another word and,
+    with "batch", for pictures of one pixel at the deepest level.
+
+    >>> rgb, saliency = paint(build(SMOKE), torch.rand(1, 1, 70, 90))
+    >>> rgb.shape, saliency.shape
+    (torch.Size([1, 3, 70, 90]), torch.Size([1, 1, 70, 90]))
     """
     bn_mode = bn_mode or ("batch" if model.config.faithful else "running")
     if bn_mode not in ("running", "batch"):
@@ -543,6 +595,9 @@ def colorize(model, batch, bn_mode=None):
     """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units of the picture the network paints, whose own L is dropped.
 
     An infrared model: batch {"nir": `(N, 1 or C, H, W)` in [0, 1]} -> rgb `(N, 3, H, W)` in [0, 1].
+
+    >>> colorize(build(SMOKE), {"L": torch.rand(2, 1, 70, 90) * 100}).shape
+    torch.Size([2, 2, 70, 90])
     """
     if model.config.sees == "infrared":
         return paint(model, batch["nir"].expand(-1, model.config.in_channels, -1, -1), bn_mode, saliency=False)[0]
@@ -551,12 +606,20 @@ def colorize(model, batch, bn_mode=None):
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(SMOKE))]
+    ['', 'batch statistics']
+    """
     return {"": lambda batch: colorize(model, batch), "batch statistics": lambda batch: colorize(model, batch, "batch")}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(SMOKE)]
+    ['global features', 'U-Net', 'saliency branch', 'discriminator']
+    """
     generator = Generator(config)
     rest = nn.ModuleList([generator.down, generator.up, generator.to_rgb])
     return ({"global features": generator.features} if generator.features is not None else {}) | {

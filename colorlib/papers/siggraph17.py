@@ -17,7 +17,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from colorlib import lab, train
-from colorlib.simulated_hints import training_hints
+from colorlib.hints.simulated_hints import training_hints
+
+__all__ = ["Config", "RELEASED", "CAFFE", "PRESETS", "UserGuidedNet", "color_bins", "global_histogram", "class_loss",
+           "regression_loss", "Step", "build", "predict", "colorize", "colorize_by_distribution", "color_distribution",
+           "variants", "make_step", "networks", "from_official"]
 
 SIDE = round(2 * lab.AB_MAX / lab.AB_STEP) + 1      # 23 colours along a and along b
 TRUNKS = ("classification", "regression", "both")
@@ -25,7 +29,11 @@ TRUNKS = ("classification", "regression", "both")
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the PyTorch code's; `(ours)` marks what it does not have."""
+    """Defaults are the PyTorch code's; `(ours)` marks what it does not have.
+
+    >>> Config().learning_rate, Config().regression_weight, CAFFE.mask_centre
+    (0.0001, 10.0, 0.0)
+    """
     width: int = 64                         # channels of the first block; the second has 2, the third 4, the fourth to seventh 8 times as many
     mask_centre: float = 0.5                # subtracted from the 0/1 mask; 0 for the converted Caffe weights
     global_hints: bool = False              # the branch for a reference's colour histogram and saturation (Caffe, `global_model`)
@@ -68,7 +76,13 @@ def block(channels_in, channels_out, convolutions, dilation=1, first=()):
 
 
 class UserGuidedNet(nn.Module):
-    """L, hint_ab, hint_mask (and global hints) -> logits over the 529 colours `(N, 529, H/4, W/4)` and ab `(N, 2, H, W)` in CIE units."""
+    """L, hint_ab, hint_mask (and global hints) -> logits over the 529 colours `(N, 529, H/4, W/4)` and ab `(N, 2, H, W)` in CIE units.
+
+    >>> L, hint_ab, hint_mask = torch.zeros(1, 1, 32, 48), torch.zeros(1, 2, 32, 48), torch.zeros(1, 1, 32, 48)
+    >>> logits, ab = UserGuidedNet(PRESETS["smoke"])(L, hint_ab, hint_mask)
+    >>> logits.shape, ab.shape
+    (torch.Size([1, 529, 8, 12]), torch.Size([1, 2, 32, 48]))
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -137,7 +151,11 @@ def global_branch(channels):
 
 
 def color_bins():
-    """The 529 colours of the distribution head, `(529, 2)` in CIE units: -110, -100, ..., 110 along a (slowest) and b."""
+    """The 529 colours of the distribution head, `(529, 2)` in CIE units: -110, -100, ..., 110 along a (slowest) and b.
+
+    >>> color_bins().shape, color_bins()[0].tolist(), color_bins()[1].tolist()
+    (torch.Size([529, 2]), [-110.0, -110.0], [-110.0, -100.0])
+    """
     axis = torch.linspace(-lab.AB_MAX, lab.AB_MAX, SIDE)
     return torch.cartesian_prod(axis, axis)
 
@@ -147,6 +165,10 @@ def global_histogram(rgb):
 
     rgb: `(N, 3, H, W)` tensor or one `(H, W, 3)` array, float in [0, 1] or uint8. 313 shares of the nearest colours of 4 x 4 means, and the mean
     saturation of HSV; the last entry of each, 1, says that the hint is given (`global_stats.prototxt`, there on pictures of 256 x 256).
+
+    >>> hints = global_histogram(torch.full((1, 3, 8, 8), 128).byte())      # grey: one bin, no saturation
+    >>> hints["global_ab_histogram"].max().item(), hints["global_saturation"].tolist()
+    (1.0, [[0.0, 1.0]])
     """
     rgb = torch.from_numpy(np.ascontiguousarray(rgb)).movedim(-1, 0)[None] if isinstance(rgb, np.ndarray) else rgb
     ab = F.avg_pool2d(lab.rgb_to_lab(rgb)[:, 1:], 4, ceil_mode=True)
@@ -161,19 +183,33 @@ def global_histogram(rgb):
 # ---------------------------------------------------------------- training
 
 def class_loss(logits, ab):
-    """Cross-entropy with the nearest of the 529 colours of every fourth pixel, one number a picture. logits `(N, 529, H/4, W/4)`, ab `(N, 2, H, W)`."""
+    """Cross-entropy with the nearest of the 529 colours of every fourth pixel, one number a picture. logits `(N, 529, H/4, W/4)`, ab `(N, 2, H, W)`.
+
+    >>> ab = torch.zeros(1, 2, 8, 8)
+    >>> round(class_loss(torch.zeros(1, 529, 2, 2), ab).item(), 3), round(float(np.log(529)), 3)      # knows nothing
+    (6.271, 6.271)
+    """
     a, b = ((ab[..., ::4, ::4] + lab.AB_MAX) / lab.AB_STEP).round().clamp(0, SIDE - 1).long().unbind(1)
     return F.cross_entropy(logits.float(), SIDE * a + b, reduction="none").mean((1, 2))
 
 
 def regression_loss(ab_pred, ab_true, huber_delta=0.0):
-    """L1 on ab / 110, summed over a and b, averaged over pixels, one number a picture; Huber, divided by its delta, when delta is above 0."""
+    """L1 on ab / 110, summed over a and b, averaged over pixels, one number a picture; Huber, divided by its delta, when delta is above 0.
+
+    >>> regression_loss(torch.zeros(2, 2, 4, 4), torch.full((2, 2, 4, 4), 55.0)).tolist()      # 55 / 110, in a and in b
+    [1.0, 1.0]
+    """
     error = F.smooth_l1_loss(lab.scale_ab(ab_pred.float()), lab.scale_ab(ab_true), beta=lab.scale_ab(huber_delta), reduction="none")
     return error.sum(1).mean((1, 2))
 
 
 class Step:
-    """One update: hints are drawn from the true picture by torch's random numbers, and the stage says which head trains the trunk."""
+    """One update: hints are drawn from the true picture by torch's random numbers, and the stage says which head trains the trunk.
+
+    >>> step = Step(PRESETS["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (2, 3, 32, 32)).byte()})]
+    ['loss', 'ce', 'l1']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
@@ -220,7 +256,12 @@ class Step:
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=True):
-    """An untrained `UserGuidedNet`; `from_official` fills it with published weights."""
+    """An untrained `UserGuidedNet`; `from_official` fills it with published weights.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(RELEASED).parameters())))
+    34187027
+    """
     return UserGuidedNet(config)
 
 
@@ -229,6 +270,10 @@ def predict(model, batch):
     """Run the network on pictures of any size, padded to multiples of 8 by repeating the border. Returns (logits, ab); see `colorize` for the batch.
 
     logits `(N, 529, ceil(H/4), ceil(W/4))`, ab `(N, 2, H, W)`. Raises ValueError for global hints the network has no branch for.
+
+    >>> logits, ab = predict(build(PRESETS["smoke"]), {"L": torch.rand(1, 1, 30, 41) * 100})
+    >>> logits.shape, ab.shape
+    (torch.Size([1, 529, 8, 11]), torch.Size([1, 2, 30, 41]))
     """
     L, config = batch["L"], model.config
     height, width = L.shape[-2:]
@@ -247,12 +292,20 @@ def colorize(model, batch):
     """batch {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)` in CIE units, by the regression head. Deterministic; any size of at least 1 x 1.
 
     Optional in the batch: "hint_ab" `(N, 2, H, W)` in CIE units with "hint_mask" `(N, 1, H, W)`, 1 at hints; what `global_histogram` gives.
+
+    >>> hints = {"hint_ab": torch.zeros(1, 2, 30, 41), "hint_mask": torch.zeros(1, 1, 30, 41)}
+    >>> colorize(build(PRESETS["smoke"]), {"L": torch.rand(1, 1, 30, 41) * 100} | hints).shape
+    torch.Size([1, 2, 30, 41])
     """
     return predict(model, batch)[1]
 
 
 def colorize_by_distribution(model, batch):
-    """As `colorize`, but the mean colour of the predicted distribution, in blocks of 4 x 4 pixels."""
+    """As `colorize`, but the mean colour of the predicted distribution, in blocks of 4 x 4 pixels.
+
+    >>> colorize_by_distribution(build(PRESETS["smoke"]), {"L": torch.rand(1, 1, 30, 41) * 100}).shape
+    torch.Size([1, 2, 30, 41])
+    """
     ab = lab.annealed_mean(predict(model, batch)[0], color_bins(), temperature=1.0)
     return F.interpolate(ab, scale_factor=4)[..., :batch["L"].shape[2], :batch["L"].shape[3]]
 
@@ -261,24 +314,41 @@ def color_distribution(model, batch, scale=None):
     """Which colours a pixel may have, given the hints: (probabilities `(N, 529, ceil(H/4), ceil(W/4))`, bins `(529, 2)` in CIE units).
 
     scale: factor of the logits, default the config's `suggestion_scale`; below 1 unlikely colours get more room.
+
+    >>> shares, bins = color_distribution(build(PRESETS["smoke"]), {"L": torch.rand(1, 1, 16, 24) * 100})
+    >>> shares.shape, round(shares[0, :, 0, 0].sum().item(), 3), bins.shape
+    (torch.Size([1, 529, 4, 6]), 1.0, torch.Size([529, 2]))
     """
     scale = model.config.suggestion_scale if scale is None else scale
     return torch.softmax(scale * predict(model, batch)[0], 1), color_bins()
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build(PRESETS["smoke"]))]
+    ['', 'no hints', 'distribution head']
+    """
     return {"": lambda batch: colorize(model, batch), "no hints": lambda batch: colorize(model, {"L": batch["L"]}),
             "distribution head": lambda batch: colorize_by_distribution(model, batch)}
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; any pictures will do as `dataset`."""
+    """A `Step` for `config`; any pictures will do as `dataset`.
+
+    >>> step = make_step(PRESETS["smoke"], train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    torch.Size([1, 2, 9, 13])
+    """
     return Step(config, fabric, compile=compile)
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(PRESETS["smoke"])]
+    ['ten blocks and two heads']
+    """
     return {"ten blocks and two heads": UserGuidedNet(config)}
 
 
@@ -291,8 +361,11 @@ OFFICIAL = {f"model{i}.": f"conv{i}." for i in range(1, 11)} | {f"model{i}up.0."
 def from_official(state_dict):
     """The authors' weights under our names: `model.load_state_dict(from_official(torch.load(path, weights_only=True)))`.
 
-    Takes `latest_net_G.pth` of colorization-pytorch, with `build(RELEASED)`, or `build(CAFFE)` for its `siggraph_caffemodel`, and richzhang/colorization's
-    `siggraph17-df00044c.pth`, with `build(CAFFE)`. Raises ValueError for a name the authors' network does not have.
+    Takes `latest_net_G.pth` of colorization-pytorch, with `build(RELEASED)`, or `build(CAFFE)` for its `siggraph_caffemodel`, and
+    richzhang/colorization's `siggraph17-df00044c.pth`, with `build(CAFFE)`. Raises ValueError for a name the authors' network does not have.
+
+    >>> from_official({"model1.0.weight": torch.zeros(64, 4, 3, 3), "module.model_out.0.bias": torch.zeros(2)}).keys()
+    dict_keys(['conv1.0.weight', 'to_ab.bias'])
     """
     renamed = {}
     for name, value in state_dict.items():

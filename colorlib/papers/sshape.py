@@ -1,12 +1,14 @@
 """The S-shape network: a U-Net that paints an infrared picture, and in training a small network that finds the edges it got wrong.
 
 Dong, Kamata, Breckon, "Infrared Image Colorization Using a S-Shape Network" (ICIP 2018); layer by layer after `unet_model.py`, `unet_parts.py`,
-`ColorNet.py` and the trained notebook of endrol/NIR-colorization, which very probably is the first author's own. With Y the true picture and Y' ColorNet's,
+`ColorNet.py` and the trained notebook of endrol/NIR-colorization, which very probably is the first author's own. Infrared in, RGB out. With Y the
+true picture and Y' ColorNet's,
 
     loss = mean (Y' - Y)^2 + mean (EdgeNet(Y' - Y) - E(Y))^2
 
-where E is an 8-neighbour Laplacian of Y's red channel. EdgeNet sees the *difference* and is thrown away after training. A survey has it as a network behind
-ColorNet that paints the final picture: `edge="refiner"`. Mind that the second term cannot vanish with the first: once Y' = Y, EdgeNet sees nothing.
+where E is an 8-neighbour Laplacian of Y's red channel. EdgeNet sees the *difference* and is thrown away after training. A survey has it as a network
+behind ColorNet that paints the final picture: `edge="refiner"`. Mind that the second term cannot vanish with the first: once Y' = Y, EdgeNet sees
+nothing.
 """
 from dataclasses import dataclass, replace
 
@@ -17,12 +19,23 @@ from torch import nn
 from colorlib import train
 from colorlib.blocks import at_any_size, pair_of
 
+__all__ = ["Config", "PAPER", "SMOKE", "PRESETS", "VARIANTS", "TRAINING_ABLATIONS", "ColorNet", "EdgeNet", "SShape",
+           "find_edges", "gradient_distance", "Step", "make_step", "build", "colorize", "variants", "networks"]
+
 EDGES = ("difference", "none", "refiner", "gradient")
 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the lab notebook's; `(ours)` marks what it does not have."""
+    """Defaults are the lab notebook's; `(ours)` marks what it does not have. Raises ValueError for a value that cannot be.
+
+    >>> Config().learning_rate, Config().pools, Config().edge
+    (0.0001, 4, 'difference')
+    >>> Config(edge="sobel")
+    Traceback (most recent call last):
+        ...
+    ValueError: edge is 'sobel': choose one of difference, none, refiner, gradient.
+    """
     in_channels: int = 1
     width: int = 64                     # maps at full size; 2, 4, 8, 8, ... times as many below
     pools: int = 4                      # the code's and the lab's figure; the survey's text has 5
@@ -68,7 +81,11 @@ class DoubleConv(nn.Sequential):
 
 
 class ColorNet(nn.Module):
-    """nir `(N, 1, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [-1, 1], trained towards [0, 1]; H and W multiples of 2 ^ pools."""
+    """nir `(N, 1, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [-1, 1], trained towards [0, 1]; H and W multiples of 2 ^ pools.
+
+    >>> ColorNet(SMOKE)(torch.rand(1, 1, 32, 48)).shape
+    torch.Size([1, 3, 32, 48])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -96,10 +113,16 @@ class ColorNet(nn.Module):
 
 
 class EdgeNet(nn.Sequential):
-    """Difference `(N, 3, H, W)` -> edges `(N, 1, H, W)` in [-1, 1]; as a refiner a picture -> a picture, three channels. H and W multiples of 2 ^ levels.
+    """Difference `(N, 3, H, W)` -> edges `(N, 1, H, W)` in [-1, 1]; as a refiner a picture -> a picture, three channels. H and W multiples of 2 ^
+    levels.
 
     One level: 3 -> 64 -> 1 maps, 2,499 parameters. Two: 64, 128 and back. Three, as printed in the trained notebook: 64, 128, 256, each with a second
     convolution, 1,516,995.
+
+    >>> [sum(map(torch.numel, EdgeNet(levels).parameters())) for levels in (1, 3)]
+    [2499, 1516995]
+    >>> EdgeNet(2, width=8)(torch.rand(1, 3, 32, 48)).shape
+    torch.Size([1, 1, 32, 48])
     """
 
     def __init__(self, levels, width=64, channels_out=1):
@@ -114,7 +137,12 @@ class EdgeNet(nn.Sequential):
 
 
 class SShape(nn.Module):
-    """ColorNet, with EdgeNet in training and as a refiner. nir `(N, 1, H, W)` in [0, 1] -> rgb in [-1, 1] to be clipped to [0, 1]."""
+    """ColorNet, with EdgeNet in training and as a refiner. nir `(N, 1, H, W)` in [0, 1] -> rgb in [-1, 1] to be clipped to [0, 1].
+
+    >>> rgb, edges = SShape(SMOKE, training=True)(torch.rand(1, 1, 32, 48), torch.rand(1, 3, 32, 48))
+    >>> rgb.shape, edges.shape, SShape(SMOKE).edge is None      # EdgeNet is thrown away
+    (torch.Size([1, 3, 32, 48]), torch.Size([1, 1, 32, 48]), True)
+    """
 
     def __init__(self, config, training=False):
         super().__init__()
@@ -136,7 +164,13 @@ class SShape(nn.Module):
 # ---------------------------------------------------------------- training
 
 def find_edges(plane):
-    """uint8 `(N, 1, H, W)` -> [0, 1]: 8 times a pixel less its 8 neighbours, clipped to 0..255; the border stays as it is (Pillow's FIND_EDGES)."""
+    """uint8 `(N, 1, H, W)` -> [0, 1]: 8 times a pixel less its 8 neighbours, clipped to 0..255; the border stays as it is (Pillow's FIND_EDGES).
+
+    >>> plane = torch.zeros(1, 1, 3, 4)
+    >>> plane[..., 2:] = 20      # a step that three neighbours of a pixel lie beyond
+    >>> (255 * find_edges(plane))[0, 0, 1].round().tolist()
+    [0.0, 0.0, 60.0, 20.0]
+    """
     plane = plane.float()
     kernel = plane.new_full((1, 1, 3, 3), -1.0)
     kernel[..., 1, 1] = 8
@@ -146,12 +180,22 @@ def find_edges(plane):
 
 
 def gradient_distance(rgb, true):
-    """Mean |difference| of the two pictures' horizontal and vertical gradients, `(N, C, H, W)` each."""
+    """Mean |difference| of the two pictures' horizontal and vertical gradients, `(N, C, H, W)` each.
+
+    >>> ramp = torch.arange(4.0).expand(1, 1, 4, 4)      # steps of 1 to the right, none downwards
+    >>> gradient_distance(ramp, torch.zeros(1, 1, 4, 4)).item(), gradient_distance(ramp, ramp + 7).item()
+    (1.0, 0.0)
+    """
     return sum((rgb.diff(dim=axis) - true.diff(dim=axis)).abs().mean() for axis in (-1, -2))
 
 
 class Step:
-    """One update."""
+    """One update.
+
+    >>> step = Step(SMOKE, train.make_fabric("cpu"))
+    >>> [*step({"nir": torch.zeros(2, 1, 32, 32).byte(), "rgb": torch.zeros(2, 3, 32, 32).byte()})]
+    ['loss', 'color', 'edge']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
@@ -190,30 +234,53 @@ class Step:
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; registered pairs."""
+    """A `Step` for `config`; registered pairs.
+
+    >>> step = make_step(SMOKE, train.make_fabric("cpu"), dataset=None)
+    >>> step.model.module.edge is not None, step.result().edge is not None      # in training, in use
+    (True, False)
+    """
     return Step(config, fabric, compile)
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `SShape` for use."""
+    """An untrained `SShape` for use.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    13394307
+    """
     return SShape(config)
 
 
 @torch.no_grad()
 def colorize(model, batch):
-    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]."""
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1].
+
+    >>> colorize(build(SMOKE), {"nir": torch.rand(2, 1, 30, 41)}).shape
+    torch.Size([2, 3, 30, 41])
+    """
     levels = max(model.config.pools, model.config.edge_levels)
     return at_any_size(model.eval(), batch["nir"], 2 ** levels).clamp(0, 1)
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb}."""
+    """What the results table compares: {row name: function of a batch -> rgb}.
+
+    >>> rows = variants(build(SMOKE))
+    >>> [*rows], rows[""]({"nir": torch.rand(1, 1, 9, 13)}).shape
+    ([''], torch.Size([1, 3, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(SMOKE)]
+    ['ColorNet', 'EdgeNet (training only)']
+    """
     model = SShape(config, training=True)
     return {"ColorNet": model.color} | ({f"EdgeNet{'' if config.edge == 'refiner' else ' (training only)'}": model.edge} if model.edge is not None else {})

@@ -1,13 +1,13 @@
 """Stacked conditional GAN: three small generators, one each for red, green and blue, with noise in every layer.
 
-Suarez, Sappa, Vintimilla, "Infrared Image Colorization Based on a Triplet DCGAN Architecture" (CVPR Workshops 2017): the triplet. Suarez, Sappa, Vintimilla,
-Hammoud, "Near InfraRed Imagery Colorization" (ICIP 2018): conditional and stacked. No code is public and the papers' texts could not be read; after a survey's
-summary, whose loss is
+Suarez, Sappa, Vintimilla, "Infrared Image Colorization Based on a Triplet DCGAN Architecture" (CVPR Workshops 2017): the triplet. Suarez, Sappa,
+Vintimilla, Hammoud, "Near InfraRed Imagery Colorization" (ICIP 2018): conditional and stacked. No code is public and the papers' texts could not be
+read; after a survey's summary, whose loss is
 
     0.65 adversarial + 0.20 mean (y' - y)^2 + 0.15 (1 - SSIM)
 
-A reconstruction: widths, kernels and noise are our choice. How the three terms weigh depends on what a picture's values are, [0, 1] or [0, 255], which is not
-recorded either: `intensity_range`; `gradient_norms` measures it.
+A reconstruction: widths, kernels and noise are our choice. How the three terms weigh depends on what a picture's values are, [0, 1] or [0, 255],
+which is not recorded either: `intensity_range`; `gradient_norms` measures it.
 """
 from dataclasses import dataclass, replace
 
@@ -18,13 +18,25 @@ from torch import nn
 from colorlib import losses, train
 from colorlib.blocks import from_unit, one_cycle, pair_of, to_unit
 
+__all__ = ["Config", "PAPER", "SMOKE", "PRESETS", "VARIANTS", "TRAINING_ABLATIONS", "Generator", "Discriminator",
+           "Stack", "Step", "make_step", "gradient_norms", "build", "colorize", "variants", "networks"]
+
 PATCH = 64                              # side the discriminator's dense layer is made for
 GENERATORS = ("triplet", "joint")
 
 
 @dataclass(frozen=True)
 class Config:
-    """`(ours)`: not stated where the papers could be read; the optimizer's values are from memory of them, unverified."""
+    """`(ours)`: not stated where the papers could be read; the optimizer's values are from memory of them, unverified. Raises ValueError for a value
+    that cannot be.
+
+    >>> Config().adversarial_weight, Config().intensity_weight, Config().ssim_weight
+    (0.65, 0.2, 0.15)
+    >>> Config(image_size=128)
+    Traceback (most recent call last):
+        ...
+    ValueError: image_size is 128: the discriminator is made for patches of 64 pixels.
+    """
     in_channels: int = 1
     generator: str = "triplet"          # or "joint": one generator paints all three channels
     widths: tuple = (64, 128, 256, 128)             # (ours) maps of the blocks; a joint generator's are `joint_factor` times as many
@@ -113,7 +125,12 @@ class Branch(nn.Module):
 
 
 class Generator(nn.Module):
-    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; any size. noise: whether each call is another draw, in training by default."""
+    """nir `(N, C, H, W)` in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; any size. noise: whether each call is another draw, in training by default.
+
+    >>> net = Generator(SMOKE)
+    >>> len(net.branches), net(torch.rand(2, 1, 30, 41)).shape
+    (3, torch.Size([2, 3, 30, 41]))
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -131,6 +148,10 @@ class Discriminator(nn.Module):
     """Pairs of nir `(N, C, 64, 64)` and rgb `(N, 3, 64, 64)` in [0, 1] -> scores `(N, 1)`, and the maps of its four layers.
 
     With the true picture beside, the scores of both, each in a pass of its own: batch norm over both at once would tell them apart by itself.
+
+    >>> score, maps = Discriminator(SMOKE)(torch.rand(2, 1, 64, 64), torch.rand(2, 3, 64, 64))
+    >>> score.shape, [tuple(x.shape[1:]) for x in maps]
+    (torch.Size([2, 1]), [(8, 32, 32), (16, 16, 16), (32, 8, 8), (64, 4, 4)])
     """
 
     def __init__(self, config):
@@ -152,7 +173,13 @@ class Discriminator(nn.Module):
 
 
 class Stack(nn.Module):
-    """Brings the generators' maps of block k to the shape of the discriminator's layer k, by a 1x1 convolution of their means over cells."""
+    """Brings the generators' maps of block k to the shape of the discriminator's layer k, by a 1x1 convolution of their means over cells.
+
+    >>> _, maps = Generator(SMOKE)(torch.rand(2, 1, 64, 64), with_maps=True)
+    >>> _, aims = Discriminator(SMOKE)(torch.rand(2, 1, 64, 64), torch.rand(2, 3, 64, 64))
+    >>> Stack(SMOKE)(maps, aims).shape
+    torch.Size([])
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -179,7 +206,12 @@ class Painters(nn.Module):
 
 
 class Step:
-    """One update: the discriminator on a painted and a true pair, then the generators."""
+    """One update: the discriminator on a painted and a true pair, then the generators.
+
+    >>> step = Step(VARIANTS["stacked_gan"]["smoke"], train.make_fabric("cpu"))
+    >>> [*step({"nir": torch.zeros(2, 1, 64, 64).byte(), "rgb": torch.zeros(2, 3, 64, 64).byte()})]
+    ['loss', 'critic', 'adversarial', 'intensity', 'ssim', 'stack']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
@@ -188,7 +220,8 @@ class Step:
         adam = lambda network, rate, beta: torch.optim.Adam(network.parameters(), rate, betas=(beta, 0.999), weight_decay=config.weight_decay)
         self.painters, self.optimizer = train.prepare(fabric, painters, adam(painters, config.learning_rates[0], config.betas[0]), compile)
         self.critic, self.critic_optimizer = train.prepare(fabric, critic, adam(critic, config.learning_rates[1], config.betas[1]), compile)
-        self.schedule, self.critic_schedule = (make_schedule(one, rate, config) for one, rate in zip((self.optimizer, self.critic_optimizer), config.learning_rates))
+        optimizers = self.optimizer, self.critic_optimizer
+        self.schedule, self.critic_schedule = (make_schedule(one, rate, config) for one, rate in zip(optimizers, config.learning_rates))
 
     def __call__(self, batch):
         nir, true = pair_of(batch)
@@ -235,12 +268,23 @@ def make_schedule(optimizer, rate, config):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; registered pairs."""
+    """A `Step` for `config`; registered pairs.
+
+    >>> step = make_step(SMOKE, train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"nir": torch.rand(1, 1, 30, 41)}).shape
+    torch.Size([1, 3, 30, 41])
+    """
     return Step(config, fabric, compile)
 
 
 def gradient_norms(step, batch):
-    """How hard each weighted term of the loss pulls at the painted picture: {term: norm of its gradient with respect to rgb}, nothing is updated."""
+    """How hard each weighted term of the loss pulls at the painted picture: {term: norm of its gradient with respect to rgb}, nothing is updated.
+
+    >>> batch = {"nir": torch.randint(256, (2, 1, 64, 64)).byte(), "rgb": torch.randint(256, (2, 3, 64, 64)).byte()}
+    >>> pulls = gradient_norms(Step(SMOKE, train.make_fabric("cpu")), batch)
+    >>> max(pulls, key=pulls.get)      # values in [0, 255] weigh most
+    'intensity'
+    """
     nir, true = pair_of(batch)
     rgb, maps = step.painters.module(nir)
     rgb = rgb.detach().requires_grad_()
@@ -253,23 +297,41 @@ def gradient_norms(step, batch):
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `Generator`."""
+    """An untrained `Generator`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    2017935
+    """
     return Generator(config)
 
 
 @torch.no_grad()
 def colorize(model, batch, noise=False):
-    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]. noise: draw it, so that each call paints another picture."""
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1]. noise: draw it, so that each call paints another picture.
+
+    >>> model, batch = build(SMOKE), {"nir": torch.rand(1, 1, 30, 41)}
+    >>> (colorize(model, batch, noise=True) - colorize(model, batch, noise=True)).abs().max().item() > 0
+    True
+    """
     return model.eval()(batch["nir"], noise)
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb}."""
+    """What the results table compares: {row name: function of a batch -> rgb}.
+
+    >>> [*variants(build(SMOKE))]
+    ['', 'noise on']
+    """
     return {"": lambda batch: colorize(model, batch)} | ({"noise on": lambda batch: colorize(model, batch, noise=True)} if model.config.noise else {})
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(SMOKE)]
+    ['red', 'green', 'blue', 'discriminator']
+    """
     generator = Generator(config)
     names = ("generator",) if config.generator == "joint" else ("red", "green", "blue")
     return dict(zip(names, generator.branches)) | {"discriminator": Discriminator(config)} | ({"stack": Stack(config)} if config.stack_weight else {})

@@ -1,8 +1,8 @@
 """TCVC 2019: a network that colours a frame while it looks at the coloured frame before.
 
 Thasarathan, Nazeri, Ebrahimi, "Automatic Temporally Coherent Video Colorization" (2019, arXiv 1904.09527), and the authors' code
-(github.com/Harry-Thasarathan/TCVC: `src/models.py`, `src/loss.py`, `train.py`). Not the TCVC of Liu et al. 2021. With x a grey frame or its line art, p the colour
-frame before, y the true frame and g = G(x, p):
+(github.com/Harry-Thasarathan/TCVC: `src/models.py`, `src/loss.py`, `train.py`). Not the TCVC of Liu et al. 2021. With x a grey frame or its line art,
+p the colour frame before, y the true frame and g = G(x, p):
 
     L_D = 1/2 [BCE(D(x, p, y), 1) + BCE(D(x, p, g), 0)]                                  every 12th update
     L_G = BCE(D(x, p, g), 1) + 10 |g - y| + 1000 style + 1 content
@@ -11,10 +11,10 @@ frame before, y the true frame and g = G(x, p):
 
 In training p is the *true* frame before with probability 1/2 and black otherwise; when the network paints a clip, p is what it painted itself.
 
-Slips of the published code that are not repeated: its loader looks for the frame before under a name without leading zeros, so frames below number 10,000 never
-found one and were always trained with black; it reads frames in the order of the file system; it conditions across scene cuts. A weight of 0.1 for the
-adversarial loss is read and never used: the one that counts is 1. Kept: VGG-19 gets [0, 1] without ImageNet's mean and SD (`normalise_features`), and g is free to
-change the lightness, too. `colorize` puts the true lightness back; `clip_variants` measures both.
+Slips of the published code that are not repeated: its loader looks for the frame before under a name without leading zeros, so frames below number
+10,000 never found one and were always trained with black; it reads frames in the order of the file system; it conditions across scene cuts. A weight
+of 0.1 for the adversarial loss is read and never used: the one that counts is 1. Kept: VGG-19 gets [0, 1] without ImageNet's mean and SD
+(`normalise_features`), and g is free to change the lightness, too. `colorize` puts the true lightness back; `clip_variants` measures both.
 """
 from dataclasses import dataclass, replace
 
@@ -28,11 +28,16 @@ from colorlib.blocks import at_any_size, init_normal, one_cycle
 from colorlib.classifiers import FeaturePyramid
 from colorlib.convolution import Conv2d, ConvTranspose2d, InstanceNorm2d
 
+__all__ = ["FRAMES", "MISMATCH", "Config", "PAPER", "SMOKE", "PRESETS", "VARIANTS", "TAUGHT", "TRAINING_ABLATIONS",
+           "Generator", "Discriminator", "gram", "style_and_content", "WithLines", "WithFirstFrames", "prepare_data",
+           "Step", "align", "make_step", "build", "paint", "colorize_next", "colorize", "variants", "clip_variants",
+           "paint_clip", "networks"]
+
 READS_CLIPS = True
 FRAMES = 2                                      # of a training sample: the one before and the one to paint
 GRAY = (0.2125, 0.7154, 0.0721)                 # weights of red, green, blue in scikit-image's `rgb2gray`
 LEAST = 12                                      # pixels a side: at a quarter of it two are mirrored in
-MISMATCH = 8.0                                 # units of L
+MISMATCH = 8.0                                  # units of L beyond which a followed place counts as another surface
 CONTENT = {"vgg19": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "squeezenet1_1_caffe": ("conv1", "fire2", "fire3", "fire4", "fire5"),
            "random": ("relu1_1", "relu2_1", "relu3_1")}
 STYLE = {"vgg19": ("relu2_2", "relu3_4", "relu4_4", "relu5_2"), "squeezenet1_1_caffe": ("fire2", "fire3", "fire4", "fire5"), "random": ("relu2_2", "relu3_4")}
@@ -41,7 +46,15 @@ CHOICES = {"sees": ("grey", "lines"), "gray": ("luma", "lightness"), "features":
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the published code's; `(ours)` marks what it does not have."""
+    """Defaults are the published code's; `(ours)` marks what it does not have. Raises ValueError for a value that cannot be.
+
+    >>> Config().style_weight, Config().l1_weight, Config().critic_every
+    (1000.0, 10.0, 12)
+    >>> Config(previous_share=2)
+    Traceback (most recent call last):
+        ...
+    ValueError: previous_share is 2: choose a probability from 0 to 1.
+    """
     sees: str = "grey"                  # "lines": Canny's edges of the grey frame, sigma 1, inverted
     gray: str = "luma"                  # what "grey" is: scikit-image's `rgb2gray`; (ours) "lightness": the grey of L*
     width: int = 64
@@ -108,9 +121,13 @@ class DilatedBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """x `(N, 1, H, W)`, grey or lines, and the colour frame before `(N, 3, H, W)`, both in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; H, W multiples of 4.
+    """x `(N, 1, H, W)`, grey or lines, and the colour frame before `(N, 3, H, W)`, both in [0, 1] -> rgb `(N, 3, H, W)` in [0, 1]; H, W multiples of
+    4.
 
     Down twice, residual blocks, up twice: EdgeConnect's inpainting network (Nazeri et al. 2019), without skip connections. 10,774,595 parameters.
+
+    >>> Generator(SMOKE)(torch.rand(1, 1, 32, 48), previous=torch.zeros(1, 3, 32, 48)).shape
+    torch.Size([1, 3, 32, 48])
     """
 
     def __init__(self, config):
@@ -137,9 +154,14 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x, the frame before and a colour frame -> scores of patches before the sigmoid, `(N, 1, 30, 30)` at 256 px. With more colour frames, a tuple of scores.
+    """x, the frame before and a colour frame -> scores of patches before the sigmoid, `(N, 1, 30, 30)` at 256 px. With more colour frames, a tuple of
+    scores.
 
     All convolutions have spectral norm and no bias. 2,767,872 parameters.
+
+    >>> x, previous, painted, true = torch.rand(1, 1, 64, 64), *torch.rand(3, 1, 3, 64, 64)
+    >>> [scores.shape for scores in Discriminator(SMOKE)(x, previous, painted, true)]
+    [torch.Size([1, 1, 6, 6]), torch.Size([1, 1, 6, 6])]
     """
 
     def __init__(self, config):
@@ -160,14 +182,23 @@ class Discriminator(nn.Module):
 # ---------------------------------------------------------------- losses
 
 def gram(maps):
-    """Which maps occur together: F F^T / (C H W) of F `(N, C, H, W)`, `(N, C, C)`, in float32 at least."""
+    """Which maps occur together: F F^T / (C H W) of F `(N, C, H, W)`, `(N, C, C)`, in float32 at least.
+
+    >>> gram(torch.tensor([[1.0, 1.0], [2.0, 0.0]]).view(1, 2, 1, 2)).tolist()      # divided by 2 * 1 * 2
+    [[[0.5, 0.5], [0.5, 1.0]]]
+    """
     rows = maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
     return rows @ rows.transpose(1, 2) / rows[0].numel()
 
 
 def style_and_content(seen, aim, style=STYLE["vgg19"], content=CONTENT["vgg19"]):
-    """(style, content) distances of two pictures' features, {layer: `(N, C, H, W)`}: sums over layers of the mean absolute difference, of Gram matrices and of
-    maps (`src/loss.py`)."""
+    """(style, content) distances of two pictures' features, {layer: `(N, C, H, W)`}: sums over layers of the mean absolute difference, of Gram
+    matrices and of maps (`src/loss.py`).
+
+    >>> seen, aim = ({"relu1_1": torch.full((1, 1, 2, 2), value)} for value in (1.0, 3.0))
+    >>> [one.item() for one in style_and_content(seen, aim, style=("relu1_1",), content=("relu1_1",))]
+    [8.0, 2.0]
+    """
     total = lambda look, layers: sum((F.l1_loss(look(seen[one]), look(aim[one])) for one in layers), torch.zeros((), device=next(iter(aim.values())).device))
     return total(gram, style), total(lambda maps: maps.to(torch.promote_types(maps.dtype, torch.float32)), content)
 
@@ -175,7 +206,12 @@ def style_and_content(seen, aim, style=STYLE["vgg19"], content=CONTENT["vgg19"])
 # ---------------------------------------------------------------- training
 
 class WithLines(torch.utils.data.Dataset):
-    """Windows of frames, each with "lines" `(T, 1, H, W)` uint8, their line art."""
+    """Windows of frames, each with "lines" `(T, 1, H, W)` uint8, their line art.
+
+    >>> windows = type("Windows", (list,), {"ids": ["a"]})([{"rgb": torch.zeros(2, 3, 32, 32).byte()}])
+    >>> WithLines(windows)[0]["lines"].shape
+    torch.Size([2, 1, 32, 32])
+    """
 
     def __init__(self, dataset):
         self.dataset = dataset
@@ -194,7 +230,12 @@ class WithLines(torch.utils.data.Dataset):
 
 
 class WithFirstFrames(torch.utils.data.Dataset):
-    """Windows of two frames and, for each that begins a shot, one whose frame before is black: a shot's first frame has none."""
+    """Windows of two frames and, for each that begins a shot, one whose frame before is black: a shot's first frame has none.
+
+    >>> windows = type("Windows", (list,), {"ids": ["a", "b"], "starts": [True, False]})([{}, {}])
+    >>> WithFirstFrames(windows).ids
+    ['a', 'b', 'a first']
+    """
 
     def __init__(self, dataset):
         self.dataset, self.first = dataset, [i for i, starts in enumerate(dataset.starts) if starts]
@@ -214,13 +255,23 @@ class WithFirstFrames(torch.utils.data.Dataset):
 
 
 def prepare_data(dataset, config):
-    """What the network is trained on: see `WithFirstFrames`, `WithLines`."""
+    """What the network is trained on: see `WithFirstFrames`, `WithLines`.
+
+    >>> shot = type("Windows", (list,), {"ids": ["a"], "starts": [True]})([{"rgb": torch.zeros(2, 3, 32, 32).byte()}])
+    >>> [*prepare_data(shot, VARIANTS["tcvc_lines"]["smoke"])[0]]
+    ['rgb', 'has_previous', 'lines']
+    """
     dataset = WithFirstFrames(dataset)
     return WithLines(dataset) if config.sees == "lines" else dataset
 
 
 class Step:
-    """One update: the discriminator, whose parameters change at the first and every 12th update only, then the generator."""
+    """One update: the discriminator, whose parameters change at the first and every 12th update only, then the generator.
+
+    >>> step = Step(SMOKE, train.make_fabric("cpu"))
+    >>> [*step({"rgb": torch.randint(256, (1, 2, 3, 32, 32)).byte(), "has_previous": torch.tensor([True])})]
+    ['critic', 'loss', 'l1', 'temporal', 'adversarial', 'style', 'content']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric, self.updates = config, fabric, Count()
@@ -236,29 +287,35 @@ class Step:
         self.notes = f"features {self.features[0].label if wanted else 'none'}"
 
     def __call__(self, batch):
-        config, (x, previous, true, before) = self.config, self.prepare(batch)
+        x, previous, true, before = self.prepare(batch)
         painted = self.model(x, previous)
         critic = self.teach_critic(x, previous, painted.detach(), true)
         with train.frozen(self.critic):
-            terms = {"l1": config.l1_weight * F.l1_loss(painted, true)}
-            if config.temporal_weight:
-                is_shown = previous.any(1, keepdim=True)                                    # where the frame before is not black
-                terms["temporal"] = config.temporal_weight * (is_shown * ((painted - true) - (previous - before)).abs()).mean()
-            if config.adversarial_weight:
-                with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
-                    terms["adversarial"] = config.adversarial_weight * losses.generator_loss(self.critic.module(x, previous, painted), "bce")
-            if self.features:
-                with self.fabric.autocast():
-                    seen, aim = (self.features[0](one.contiguous(memory_format=torch.channels_last)) for one in (painted, true))
-                style, content = style_and_content(seen, aim, STYLE[config.features], CONTENT[config.features])
-                terms |= {"style": config.style_weight * style, "content": config.content_weight * content}
+            terms = self.terms(x, previous, painted, true, before)
             train.update(self.fabric, self.optimizer, sum(terms.values()))
-        if config.one_cycle:
+        if self.config.one_cycle:
             self.schedule.step()
         return {name: value.detach() for name, value in ({"critic": critic, "loss": sum(terms.values())} | terms).items()}
 
+    def terms(self, x, previous, painted, true, before):
+        """What the generator minimises, {name: weighted value}; see `prepare`."""
+        config, found = self.config, {"l1": self.config.l1_weight * F.l1_loss(painted, true)}
+        if config.temporal_weight:
+            is_shown = previous.any(1, keepdim=True)                                        # where the frame before is not black
+            found["temporal"] = config.temporal_weight * (is_shown * ((painted - true) - (previous - before)).abs()).mean()
+        if config.adversarial_weight:
+            with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
+                found["adversarial"] = config.adversarial_weight * losses.generator_loss(self.critic.module(x, previous, painted), "bce")
+        if self.features:
+            with self.fabric.autocast():
+                seen, aim = (self.features[0](one.contiguous(memory_format=torch.channels_last)) for one in (painted, true))
+            style, content = style_and_content(seen, aim, STYLE[config.features], CONTENT[config.features])
+            found |= {"style": config.style_weight * style, "content": config.content_weight * content}
+        return found
+
     def prepare(self, batch):
-        """uint8 batch -> x `(N, 1, H, W)`, the frame before as shown or black, the true frame, the true frame before `(N, 3, H, W)`, all in [0, 1]."""
+        """uint8 batch -> x `(N, 1, H, W)`, the frame before as shown or black, the true frame, the true frame before `(N, 3, H, W)`, all in [0, 1].
+        """
         config, (before, true) = self.config, batch["rgb"].float().div(255).unbind(1)
         L_before, L = (lab.rgb_to_lab(one)[:, :1] for one in (before, true))
         if config.sees == "lines":
@@ -320,8 +377,13 @@ def put_lightness(rgb, L):
 
 
 def align(previous, L_before, L):
-    """The frame before `(N, C, H, W)`, moved to where the frame of lightness L `(N, 1, H, W)` shows the same surfaces; black where the two frames' lightness,
-    so followed, differs by more than MISMATCH."""
+    """The frame before `(N, C, H, W)`, moved to where the frame of lightness L `(N, 1, H, W)` shows the same surfaces; black where the two frames'
+    lightness, so followed, differs by more than MISMATCH.
+
+    >>> L = torch.rand(1, 1, 32, 32) * 100
+    >>> align(torch.rand(1, 3, 32, 32), L, L).shape
+    torch.Size([1, 3, 32, 32])
+    """
     moved, mismatch = motion.follow(previous, L_before, L)
     return moved * (mismatch < MISMATCH)
 
@@ -334,27 +396,49 @@ def make_adam(network, rate, config):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; windows of two frames."""
+    """A `Step` for `config`; windows of two frames.
+
+    >>> step = make_step(SMOKE, train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    torch.Size([1, 2, 9, 13])
+    """
     return Step(config, fabric, compile)
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `Generator`."""
+    """An untrained `Generator`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    10774595
+    """
     return Generator(config)
 
 
 @torch.no_grad()
 def paint(model, x, previous=None):
-    """x `(N, 1, H, W)`, grey or lines in [0, 1], any size; the frame before `(N, 3, H, W)` in [0, 1] or None for black -> rgb `(N, 3, H, W)` in [0, 1]."""
+    """x `(N, 1, H, W)`, grey or lines in [0, 1], any size; the frame before `(N, 3, H, W)` in [0, 1] or None for black -> rgb `(N, 3, H, W)` in [0,
+    1].
+
+    >>> paint(build(SMOKE), torch.rand(1, 1, 30, 41)).shape
+    torch.Size([1, 3, 30, 41])
+    """
     previous = torch.zeros_like(x).expand(-1, 3, -1, -1) if previous is None else previous
     return at_any_size(lambda both: model.eval()(both[:, :1], both[:, 1:]), torch.cat([x, previous], 1), 4, LEAST)
 
 
 def colorize_next(model, batch, state=None):
-    """The next frame of a clip: (painted, state). batch: {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)`, or, of a network that sees lines, {"lines":
-    `(N, 1, H, W)` in [0, 1]} -> rgb `(N, 3, H, W)` in [0, 1]. state: what came with the frame before, None at the beginning of a shot."""
+    """The next frame of a clip: (painted, state). batch: {"L": `(N, 1, H, W)` in [0, 100]} -> ab `(N, 2, H, W)`, or, of a network that sees lines,
+    {"lines": `(N, 1, H, W)` in [0, 1]} -> rgb `(N, 3, H, W)` in [0, 1]. state: what came with the frame before, None at the beginning of a shot.
+
+    >>> model, frame = build(SMOKE), {"L": torch.rand(1, 1, 32, 48) * 100}
+    >>> ab, state = colorize_next(model, frame)      # a shot begins
+    >>> ab, state = colorize_next(model, frame, state)
+    >>> ab.shape, [*state]
+    (torch.Size([1, 2, 32, 48]), ['previous', 'L'])
+    """
     rgb = paint_next(model, batch, state)
     if model.config.sees == "lines":
         return rgb, {"previous": rgb}
@@ -372,21 +456,35 @@ def paint_next(model, batch, state=None):
 
 
 def colorize(model, batch):
-    """A single picture, as a shot's first frame; see `colorize_next`."""
+    """A single picture, as a shot's first frame; see `colorize_next`.
+
+    >>> colorize(build(SMOKE), {"L": torch.rand(1, 1, 30, 41) * 100}).shape
+    torch.Size([1, 2, 30, 41])
+    >>> colorize(build(VARIANTS["tcvc_lines"]["smoke"]), {"lines": torch.rand(1, 1, 30, 41)}).shape
+    torch.Size([1, 3, 30, 41])
+    """
     return colorize_next(model, batch)[0]
 
 
 def variants(model):
-    """What the results table of single pictures compares: {row name: function of a batch -> ab, or rgb from lines}."""
+    """What the results table of single pictures compares: {row name: function of a batch -> ab, or rgb from lines}.
+
+    >>> rows = variants(build(SMOKE))
+    >>> [*rows], rows[""]({"L": torch.rand(1, 1, 9, 13) * 100}).shape
+    ([''], torch.Size([1, 2, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def clip_variants(model):
-    """What the results table of clips compares: {row name: function of true frames `(T, 3, H, W)` uint8 -> painted ones}. A network that was never shown a frame
-    before (previous_share 0) is not shown one here.
+    """What the results table of clips compares: {row name: function of true frames `(T, 3, H, W)` uint8 -> painted ones}. A network that was never
+    shown a frame before (previous_share 0) is not shown one here.
 
-    "": every frame is shown the one painted before; of grey frames the lightness is put back. "every frame alone": never. "true frame before": as in training.
-    "lightness painted": of grey frames, as published, lightness and all as painted, and so shown to the next frame.
+    "": every frame is shown the one painted before; of grey frames the lightness is put back. "every frame alone": never. "true frame before": as in
+    training. "lightness painted": of grey frames, as published, lightness and all as painted, and so shown to the next frame.
+
+    >>> [*clip_variants(build(SMOKE))]
+    ['', 'every frame alone', 'true frame before', 'lightness painted']
     """
     own = "own" if model.config.previous_share else "nothing"
     rows = {"": {"shows": own}} | ({"every frame alone": {"shows": "nothing"}, "true frame before": {"shows": "truth"}} if model.config.previous_share else {})
@@ -397,8 +495,13 @@ def clip_variants(model):
 def paint_clip(model, frames, shows="own", keeps_lightness=True, first=None):
     """Paint true frames `(T, 3, H, W)` uint8 from their lightness or line art; uint8 of the same shape.
 
-    shows: the frame before that the network is shown: "own", what it painted itself, "truth", or "nothing". first: a colour frame `(3, H, W)` in [0, 1], or uint8,
-    that stands before the first one. keeps_lightness: of grey frames, the true lightness is put back. Raises ValueError for another word.
+    shows: the frame before that the network is shown: "own", what it painted itself, "truth", or "nothing". first: a colour frame `(3, H, W)` in [0,
+    1], or uint8, that stands before the first one. keeps_lightness: of grey frames, the true lightness is put back. Raises ValueError for another
+    word.
+
+    >>> painted = paint_clip(build(SMOKE), torch.randint(256, (2, 3, 32, 32)).byte())
+    >>> painted.shape, painted.dtype
+    (torch.Size([2, 3, 32, 32]), torch.uint8)
     """
     if shows not in ("own", "truth", "nothing"):
         raise ValueError(f"shows is {shows!r}: choose own, truth or nothing.")
@@ -423,5 +526,9 @@ def paint_clip(model, frames, shows="own", keeps_lightness=True, first=None):
 
 
 def networks(config):
-    """The parts a parameter table lists."""
+    """The parts a parameter table lists.
+
+    >>> [*networks(SMOKE)]
+    ['generator', 'discriminator']
+    """
     return {"generator": Generator(config), "discriminator": Discriminator(config)}

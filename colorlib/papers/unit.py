@@ -1,7 +1,7 @@
 """UNIT: two variational autoencoders, one for infrared, one for colour, whose codes mean the same, so that what one encodes the other can paint.
 
-Liu, Breuel, Kautz, "Unsupervised Image-to-Image Translation Networks" (NIPS 2017, arXiv 1703.00848), written from the paper's description and from the layers and
-weights that summaries of the released code give; none of that code was used. With encoders E, generators G, z ~ N(E(x), 1):
+Liu, Breuel, Kautz, "Unsupervised Image-to-Image Translation Networks" (NIPS 2017, arXiv 1703.00848), written from the paper's description and from
+the layers and weights that summaries of the released code give; none of that code was used. With encoders E, generators G, z ~ N(E(x), 1):
 
     GAN(G_b(z_a), b) + GAN(G_a(z_b), a) + 10 |G(z) - x| + 0.01 KL(z) + 10 |cycle - x| + 0.01 KL(cycle)
 
@@ -17,10 +17,23 @@ from torch import nn
 from colorlib import losses, train
 from colorlib.blocks import ResBlock, at_any_size, from_unit, pair_of, to_unit
 
+__all__ = ["Config", "PAPER", "SMOKE", "PRESETS", "TRAINING_ABLATIONS", "Encoder", "Painter", "UNIT",
+           "ScaleDiscriminator", "Critics", "Step", "make_step", "build", "colorize", "to_infrared", "variants",
+           "networks"]
+
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are those of the released configurations and, for the sharing, the paper's; `(ours)` marks what neither has."""
+    """Defaults are those of the released configurations and, for the sharing, the paper's; `(ours)` marks what neither has. Raises ValueError for a
+    value that cannot be.
+
+    >>> Config().reconstruction_weight, Config().kl_weight, Config().cycle_weight
+    (10.0, 0.01, 10.0)
+    >>> Config(shared_blocks=9)
+    Traceback (most recent call last):
+        ...
+    ValueError: shared_blocks is 9: choose from 0 to blocks, 4.
+    """
     in_channels: int = 1                # of an infrared picture
     width: int = 64
     blocks: int = 4                     # residual blocks of each encoder and each generator
@@ -66,7 +79,11 @@ class LayerNorm(nn.Module):
 
 
 class Encoder(nn.Module):
-    """`(N, C, H, W)` in [-1, 1] -> the mean code `(N, 4 width, H/4, W/4)`; shared: blocks common to both encoders, the last ones."""
+    """`(N, C, H, W)` in [-1, 1] -> the mean code `(N, 4 width, H/4, W/4)`; shared: blocks common to both encoders, the last ones.
+
+    >>> Encoder(1, SMOKE, shared=nn.Sequential())(torch.zeros(1, 1, 32, 48)).shape
+    torch.Size([1, 32, 8, 12])
+    """
 
     def __init__(self, channels, config, shared):
         super().__init__()
@@ -82,7 +99,11 @@ class Encoder(nn.Module):
 
 
 class Painter(nn.Module):
-    """The generator: a code `(N, 4 width, H/4, W/4)` -> `(N, C, H, W)` in [-1, 1]; shared: blocks common to both, the first ones."""
+    """The generator: a code `(N, 4 width, H/4, W/4)` -> `(N, C, H, W)` in [-1, 1]; shared: blocks common to both, the first ones.
+
+    >>> Painter(3, SMOKE, shared=nn.Sequential())(torch.zeros(1, 32, 8, 12)).shape
+    torch.Size([1, 3, 32, 48])
+    """
 
     def __init__(self, channels, config, shared):
         super().__init__()
@@ -100,7 +121,12 @@ class Painter(nn.Module):
 
 
 class UNIT(nn.Module):
-    """Both autoencoders. Called with nir `(N, 1, H, W)` in [0, 1] it gives rgb `(N, 3, H, W)` in [-1, 1]; H and W multiples of 4."""
+    """Both autoencoders. Called with nir `(N, 1, H, W)` in [0, 1] it gives rgb `(N, 3, H, W)` in [-1, 1]; H and W multiples of 4.
+
+    >>> net = UNIT(SMOKE)
+    >>> net.encode["nir"].shared is net.encode["rgb"].shared, net(torch.rand(1, 1, 32, 48)).shape
+    (True, torch.Size([1, 3, 32, 48]))
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -114,8 +140,8 @@ class UNIT(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, nir, rgb_n=None):
-        """In training, with true rgb_n in [-1, 1]: pictures {"nir", "rgb", "same nir", "same rgb", "nir again", "rgb again"} and codes {"codes": those of the
-        true pictures, "cycle codes": those of the painted ones, of both kinds together}. The first two are translations."""
+        """In training, with true rgb_n in [-1, 1]: pictures {"nir", "rgb", "same nir", "same rgb", "nir again", "rgb again"} and codes {"codes":
+        those of the true pictures, "cycle codes": those of the painted ones, of both kinds together}. The first two are translations."""
         nir_n = from_unit(nir)
         if rgb_n is None:
             return self.paint["rgb"](self.encode["nir"](nir_n))
@@ -130,7 +156,11 @@ class UNIT(nn.Module):
 
 
 class ScaleDiscriminator(nn.Module):
-    """`(N, C, H, W)` in [-1, 1] -> a map of scores for each size looked at: four 4x4 convolutions of stride 2 without norm, one 1x1."""
+    """`(N, C, H, W)` in [-1, 1] -> a map of scores for each size looked at: four 4x4 convolutions of stride 2 without norm, one 1x1.
+
+    >>> [tuple(scores.shape) for scores in ScaleDiscriminator(3, SMOKE)(torch.zeros(1, 3, 64, 64))]
+    [(1, 1, 4, 4), (1, 1, 2, 2)]
+    """
 
     def __init__(self, channels, config):
         super().__init__()
@@ -154,7 +184,11 @@ class ScaleDiscriminator(nn.Module):
 
 
 class Critics(nn.Module):
-    """The two discriminators: pictures of both kinds -> [all maps of scores]."""
+    """The two discriminators: pictures of both kinds -> [all maps of scores].
+
+    >>> len(Critics(SMOKE)(torch.zeros(1, 1, 64, 64), torch.zeros(1, 3, 64, 64)))      # two sizes of two kinds
+    4
+    """
 
     def __init__(self, config):
         super().__init__()
@@ -167,7 +201,12 @@ class Critics(nn.Module):
 # ---------------------------------------------------------------- training
 
 class Step:
-    """One update: the autoencoders, then the discriminators."""
+    """One update: the autoencoders, then the discriminators.
+
+    >>> step = Step(SMOKE, train.make_fabric("cpu"))
+    >>> [*step({"nir": torch.zeros(2, 1, 32, 32).byte(), "rgb": torch.zeros(2, 3, 32, 32).byte()})]
+    ['loss', 'critic', 'adversarial', 'reconstruction', 'kl', 'cycle', 'cycle kl']
+    """
 
     def __init__(self, config, fabric, compile=False):
         self.config, self.fabric = config, fabric
@@ -179,22 +218,27 @@ class Step:
         self.schedule, self.critic_schedule = (torch.optim.lr_scheduler.StepLR(one, config.halve_every, 0.5) for one in (self.optimizer, self.critic_optimizer))
 
     def __call__(self, batch):
-        config, (nir, rgb) = self.config, pair_of(batch)
+        nir, rgb = pair_of(batch)
         nir_n, rgb_n = from_unit(nir), from_unit(rgb).roll(1, 0)      # a pair never meets in an update of more than one picture
         found = self.model(nir, rgb_n)
         with train.frozen(self.critics):
-            with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
-                scores = self.critics.module(found["nir"], found["rgb"])
-            distance = lambda word: F.l1_loss(found[word.format("nir")], nir_n) + F.l1_loss(found[word.format("rgb")], rgb_n)
-            kl = lambda codes: codes.float().square().mean((1, 2, 3, 4)).sum()      # of N(code, 1) to N(0, 1), up to a factor, of both kinds
-            terms = {"adversarial": (config.adversarial_weight, sum(losses.generator_loss(one, config.gan) for one in scores)),
-                     "reconstruction": (config.reconstruction_weight, distance("same {}")), "kl": (config.kl_weight, kl(found["codes"])),
-                     "cycle": (config.cycle_weight, distance("{} again")), "cycle kl": (config.cycle_kl_weight, kl(found["cycle codes"]))}
+            terms = self.terms(found, nir_n, rgb_n)
             loss = sum(weight * value for weight, value in terms.values())
             train.update(self.fabric, self.optimizer, loss)
         self.schedule.step()
         critic = self.teach_critics(nir_n, rgb_n, found["nir"].detach(), found["rgb"].detach())
         return {"loss": loss.detach(), "critic": critic} | {name: value.detach() for name, (_, value) in terms.items()}
+
+    def terms(self, found, nir_n, rgb_n):
+        """What the autoencoders minimise, {name: (weight, value)}."""
+        config = self.config
+        with self.fabric.autocast():      # the bare module: frozen, so that parallel processes have nothing to exchange
+            scores = self.critics.module(found["nir"], found["rgb"])
+        distance = lambda word: F.l1_loss(found[word.format("nir")], nir_n) + F.l1_loss(found[word.format("rgb")], rgb_n)
+        kl = lambda codes: codes.float().square().mean((1, 2, 3, 4)).sum()      # of N(code, 1) to N(0, 1), up to a factor, of both kinds
+        return {"adversarial": (config.adversarial_weight, sum(losses.generator_loss(one, config.gan) for one in scores)),
+                "reconstruction": (config.reconstruction_weight, distance("same {}")), "kl": (config.kl_weight, kl(found["codes"])),
+                "cycle": (config.cycle_weight, distance("{} again")), "cycle kl": (config.cycle_kl_weight, kl(found["cycle codes"]))}
 
     def teach_critics(self, nir_n, rgb_n, fake_nir, fake_rgb):
         """One update of the discriminators; true and painted pictures in one pass."""
@@ -210,36 +254,63 @@ class Step:
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """A `Step` for `config`; pictures of both kinds, whether they are pairs or not."""
+    """A `Step` for `config`; pictures of both kinds, whether they are pairs or not.
+
+    >>> step = make_step(SMOKE, train.make_fabric("cpu"), dataset=None)
+    >>> colorize(step.result(), {"nir": torch.rand(1, 1, 30, 41)}).shape
+    torch.Size([1, 3, 30, 41])
+    """
     return Step(config, fabric, compile)
 
 
 # ---------------------------------------------------------------- use
 
 def build(config, pretrained=False):
-    """An untrained `UNIT`."""
+    """An untrained `UNIT`.
+
+    >>> with torch.device("meta"):      # counted, without memory
+    ...     print(sum(map(torch.numel, build(PAPER).parameters())))
+    19908100
+    """
     return UNIT(config)
 
 
 @torch.no_grad()
 def colorize(model, batch):
-    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1], painted from the mean code."""
+    """batch {"nir": `(N, 1, H, W)` in [0, 1], any size} -> rgb `(N, 3, H, W)` in [0, 1], painted from the mean code.
+
+    >>> colorize(build(SMOKE), {"nir": torch.rand(2, 1, 30, 41)}).shape
+    torch.Size([2, 3, 30, 41])
+    """
     return to_unit(at_any_size(model.eval(), batch["nir"], 8))
 
 
 @torch.no_grad()
 def to_infrared(model, rgb):
-    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1], from the mean code."""
+    """The way back: rgb `(N, 3, H, W)` in [0, 1], any size -> nir `(N, 1, H, W)` in [0, 1], from the mean code.
+
+    >>> to_infrared(build(SMOKE), torch.rand(1, 3, 30, 41)).shape
+    torch.Size([1, 1, 30, 41])
+    """
     return to_unit(at_any_size(lambda x: model.eval().paint["nir"](model.encode["rgb"](x)), from_unit(rgb), 8))
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> rgb}."""
+    """What the results table compares: {row name: function of a batch -> rgb}.
+
+    >>> rows = variants(build(SMOKE))
+    >>> [*rows], rows[""]({"nir": torch.rand(1, 1, 9, 13)}).shape
+    ([''], torch.Size([1, 3, 9, 13]))
+    """
     return {"": lambda batch: colorize(model, batch)}
 
 
 def networks(config):
-    """The parts a parameter table lists; blocks that are shared count once, in "shared"."""
+    """The parts a parameter table lists; blocks that are shared count once, in "shared".
+
+    >>> [part for part in networks(SMOKE) if part.endswith("infrared") or part == "shared"]
+    ['encoder, infrared', 'generator, infrared', 'shared', 'discriminator, infrared']
+    """
     model, critics = UNIT(config), Critics(config)
     own = {f"{part}, {kind}": nn.ModuleList(one for name, one in networks_of[key].named_children() if name != "shared")
            for part, networks_of in (("encoder", model.encode), ("generator", model.paint)) for key, kind in (("nir", "infrared"), ("rgb", "colour"))}

@@ -1,8 +1,9 @@
 """Transferring Color to Greyscale Images: every pixel takes the colour of a pixel of a reference picture that looks alike. Nothing is learnt.
 
-Welsh, Ashikhmin, Mueller, "Transferring Color to Greyscale Images" (SIGGRAPH 2002). Three steps: the reference's lightness is scaled and shifted to
-the mean and spread of the grey picture's (luminance remapping, after Hertzmann et al. 2001); some 200 pixels of the reference are drawn, one
-from each cell of a grid (jittered sampling); each grey pixel takes a and b of the sample that is nearest in
+Welsh, Ashikhmin, Mueller, "Transferring Color to Greyscale Images" (SIGGRAPH 2002, doi 10.1145/566570.566576). L and a reference in, ab out, in three
+steps: the reference's lightness is scaled and shifted to the mean and spread of the grey picture's (luminance remapping, after Hertzmann et al.
+2001); some 200 pixels of the reference are drawn, one from each cell of a grid (jittered sampling); each grey pixel takes a and b of the sample that
+is nearest in
 
     0.5 |L - L_s| + 0.5 |sd - sd_s|,     sd the standard deviation of L in the 5 x 5 pixels around.
 
@@ -10,7 +11,8 @@ Variants. SAMPLED is the paper's. EVERY_PIXEL looks through all pixels of the re
 l alpha beta space of Ruderman et al. 1998; here it is CIELAB, so that L stays exactly what it was. Its swatches, pairs of regions that a
 person marks, are not needed where the two pictures show the same thing.
 
-`transfer_statistics` is the global transfer that such methods are compared with, after Reinhard et al. 2001; `transfer_histogram` copies the whole palette.
+`transfer_statistics` is the global transfer that such methods are compared with, after Reinhard et al. 2001; `transfer_histogram` copies the whole
+palette.
 """
 from dataclasses import dataclass, replace
 
@@ -22,12 +24,20 @@ from torch import nn
 
 from colorlib import lab
 
+__all__ = ["Config", "SAMPLED", "EVERY_PIXEL", "PRESETS", "remap_luminance", "deviation", "jitter", "transfer_colors",
+           "transfer_statistics", "transfer_histogram", "Transfer", "build", "colorize", "variants", "make_step",
+           "networks"]
+
 NEEDS_WEIGHTS = False                   # `build` gives the finished method
 
 
 @dataclass(frozen=True)
 class Config:
-    """Defaults are the paper's; `(ours)` marks what it does not have."""
+    """Defaults are the paper's; `(ours)` marks what it does not have.
+
+    >>> Config().samples, Config().window, Config().luminance_weight
+    (200, 5, 0.5)
+    """
     samples: int = 200                  # drawn from the reference, about; 0: every pixel (ours)
     window: int = 5                     # side of the neighbourhood, in pixels
     luminance_weight: float = 0.5       # the rest weighs the standard deviation
@@ -44,13 +54,21 @@ PRESETS = {"paper": SAMPLED, "class": SAMPLED, "smoke": replace(SAMPLED, image_s
 # ---------------------------------------------------------------- the method
 
 def remap_luminance(L_reference, L):
-    """The reference's L, scaled and shifted to the mean and standard deviation of L; both `(h, w)`, of any size. An even reference is only shifted."""
+    """The reference's L, scaled and shifted to the mean and standard deviation of L; both `(h, w)`, of any size. An even reference is only shifted.
+
+    >>> remap_luminance(np.array([[20.0, 40.0]]), np.array([[50.0, 60.0]])).tolist()
+    [[50.0, 60.0]]
+    """
     spread = L_reference.std()
     return (L_reference - L_reference.mean()) * (L.std() / spread if spread > 1e-6 else 1.0) + L.mean()
 
 
 def deviation(L, window=5):
-    """The standard deviation of L `(H, W)` in the window around each pixel, mirrored at the border: `(H, W)` float64."""
+    """The standard deviation of L `(H, W)` in the window around each pixel, mirrored at the border: `(H, W)` float64.
+
+    >>> deviation(np.array([[0.0, 0.0, 0.0, 10.0, 10.0, 10.0]]), window=3).round(2).tolist()
+    [[0.0, 0.0, 4.71, 4.71, 0.0, 0.0]]
+    """
     L = np.asarray(L, np.float64)
     L = L - L.mean()                    # small numbers, so that the difference of the two means keeps its digits
     mean, square = (cv2.boxFilter(x, -1, (window, window), borderType=cv2.BORDER_REFLECT) for x in (L, L * L))
@@ -58,7 +76,12 @@ def deviation(L, window=5):
 
 
 def jitter(height, width, samples, seed=0):
-    """One random pixel from each cell of a grid of about `samples` cells of nearly equal sides: indices into the flattened picture."""
+    """One random pixel from each cell of a grid of about `samples` cells of nearly equal sides: indices into the flattened picture, `(samples,)`
+    int64.
+
+    >>> len(jitter(100, 200, samples=200)), jitter(1, 4, samples=4).tolist()      # here a cell for each pixel
+    (200, [0, 1, 2, 3])
+    """
     random = np.random.default_rng(seed)
     rows = int(np.clip(round(np.sqrt(samples * height / width)), 1, height))
     columns = int(np.clip(round(samples / rows), 1, width))
@@ -69,7 +92,12 @@ def jitter(height, width, samples, seed=0):
 
 
 def transfer_colors(L, reference, config=SAMPLED):
-    """L `(H, W)` in [0, 100] and reference Lab `(h, w, 3)` -> ab `(H, W, 2)` in CIE units, each one of the reference's own."""
+    """L `(H, W)` in [0, 100] and reference Lab `(h, w, 3)` -> ab `(H, W, 2)` in CIE units, each one of the reference's own.
+
+    >>> reference = np.array([[[20.0, 30.0, 0.0], [80.0, 0.0, 40.0]]])      # dark red, light yellow
+    >>> transfer_colors(np.array([[90.0, 10.0, 85.0]]), reference, EVERY_PIXEL)[0].tolist()
+    [[0.0, 40.0], [30.0, 0.0], [0.0, 40.0]]
+    """
     L_reference = remap_luminance(reference[..., 0].astype(np.float64), L.astype(np.float64))
     chosen = jitter(*L_reference.shape, config.samples, config.seed) if config.samples else slice(None)
     weights = config.luminance_weight, 1 - config.luminance_weight
@@ -81,8 +109,13 @@ def transfer_colors(L, reference, config=SAMPLED):
 def transfer_statistics(L, reference):
     """The reference's global colour statistics on a grey picture: L `(H, W)` in [0, 100] and Lab `(h, w, 3)` -> ab `(H, W, 2)` in CIE units.
 
-    Reinhard et al. 2001 give a colour picture the mean and spread of another's, channel by channel. A grey one has no spread of a and b to scale, which
-    would leave a single tint; so they follow lightness here as they do in the reference: the mean of a and b at each L if (L, a, b) were normal.
+    Reinhard et al. 2001 give a colour picture the mean and spread of another's, channel by channel. A grey one has no spread of a and b to scale,
+    which would leave a single tint; so they follow lightness here as they do in the reference: the mean of a and b at each L if (L, a, b) were
+    normal.
+
+    >>> reference = np.array([[[20.0, 30.0, 0.0], [80.0, 0.0, 40.0]]])
+    >>> transfer_statistics(np.array([[10.0, 60.0]]), reference)[0].round(2).tolist()
+    [[30.0, 0.0], [0.0, 40.0]]
     """
     pixels = reference.reshape(-1, 3).astype(np.float64)
     mean, covariance = pixels.mean(0), np.cov(pixels.T, bias=True)
@@ -94,9 +127,13 @@ def transfer_statistics(L, reference):
 def transfer_histogram(L, reference):
     """The reference's whole ab histogram on a grey picture: L `(H, W)` in [0, 100] and Lab `(h, w, 3)` -> ab `(H, W, 2)` in CIE units.
 
-    Pixels sorted by L take the colours of the reference's pixels of the same rank of L, whatever they show: the palette is copied exactly, lightness alone
-    says where it goes. Near the upper bound of histogram intersection with the reference; a picture of it loses the colours that sRGB lacks at their new L.
-    Pixels of equal L keep the order of their rows.
+    Pixels sorted by L take the colours of the reference's pixels of the same rank of L, whatever they show: the palette is copied exactly, lightness
+    alone says where it goes. Near the upper bound of histogram intersection with the reference; a picture of it loses the colours that sRGB lacks at
+    their new L. Pixels of equal L keep the order of their rows.
+
+    >>> reference = np.array([[[20.0, 30.0, 0.0], [80.0, 0.0, 40.0]]])
+    >>> transfer_histogram(np.array([[90.0, 10.0, 85.0, 30.0]]), reference)[0].tolist()
+    [[0.0, 40.0], [30.0, 0.0], [0.0, 40.0], [30.0, 0.0]]
     """
     order, known = np.argsort(L, axis=None, kind="stable"), np.argsort(reference[..., 0], axis=None, kind="stable")
     ab = np.empty((L.size, 2), reference.dtype)
@@ -107,7 +144,11 @@ def transfer_histogram(L, reference):
 # ---------------------------------------------------------------- use
 
 class Transfer(nn.Module):
-    """The method as a module: no weights, only a config and a place."""
+    """The method as a module: no weights, only a config and a place. Raises ValueError for a config or a batch that cannot be.
+
+    >>> Transfer()(torch.rand(1, 1, 8, 8) * 100, torch.rand(1, 3, 20, 30)).shape
+    torch.Size([1, 2, 8, 8])
+    """
 
     def __init__(self, config=SAMPLED):
         super().__init__()
@@ -132,17 +173,29 @@ def _each(L, reference, transfer):
 
 
 def build(config=SAMPLED, pretrained=True):
-    """A `Transfer`; there is nothing to load."""
+    """A `Transfer`; there is nothing to load.
+
+    >>> sum(map(torch.numel, build().parameters()))
+    0
+    """
     return Transfer(config)
 
 
 def colorize(model, batch):
-    """batch {"L": `(N, 1, H, W)`, "reference": `(N, 3, h, w)` uint8 or in [0, 1]} -> ab `(N, 2, H, W)` in CIE units; any sizes."""
+    """batch {"L": `(N, 1, H, W)`, "reference": `(N, 3, h, w)` uint8 or in [0, 1]} -> ab `(N, 2, H, W)` in CIE units; any sizes.
+
+    >>> colorize(build(), {"L": torch.rand(2, 1, 8, 9) * 100, "reference": torch.rand(2, 3, 20, 30)}).shape
+    torch.Size([2, 2, 8, 9])
+    """
     return model(batch["L"], batch["reference"])
 
 
 def variants(model):
-    """What the results table compares: {row name: function of a batch -> ab}."""
+    """What the results table compares: {row name: function of a batch -> ab}.
+
+    >>> [*variants(build())]
+    ['', 'every pixel', 'global statistics', 'global histogram']
+    """
     every_pixel = Transfer(replace(model.config, samples=0))
     return {"": lambda batch: colorize(model, batch), "every pixel": lambda batch: colorize(every_pixel, batch),
             "global statistics": lambda batch: _each(batch["L"], batch["reference"], transfer_statistics),
@@ -150,10 +203,20 @@ def variants(model):
 
 
 def make_step(config, fabric, dataset, run=None, progress=None, compile=False):
-    """Raises ValueError: this method has nothing to train."""
+    """Raises ValueError: this method has nothing to train.
+
+    >>> make_step(SAMPLED, fabric=None, dataset=None)
+    Traceback (most recent call last):
+        ...
+    ValueError: Welsh's method looks colours up in a reference and learns nothing: colour with it as it is, or...
+    """
     raise ValueError("Welsh's method looks colours up in a reference and learns nothing: colour with it as it is, or train a method that learns.")
 
 
 def networks(config):
-    """The parts a parameter table lists: none."""
+    """The parts a parameter table lists: none.
+
+    >>> networks(SAMPLED)
+    {}
+    """
     return {}

@@ -1,12 +1,14 @@
 """The procedural world: a seed makes a labelled scene with every modality colorization papers need, without a download.
 
+    scene = make_scene(7)      # scene.captions[0]: "a red strawberry, on a brown wooden table"
+
 `make_scene(seed)` gives aligned rgb, class, masks, saliency, captions, near infrared and line art; `reference` another
 scene of the same class and colour; `make_clip` frames with known motion; `bayes_ceiling` the best ab accuracy that any
 method can reach. Some classes have one colour (school bus, banana), others the distribution over colour words in
 `COLORS`; changing the colour word of a scene changes nothing but the colour of its main object.
 
-What a scene holds is decided in `planning.py`; how it looks is in `rendering.py` (inks and light),
-`objects.py`, `nature.py` and `backgrounds.py`.
+What a scene holds is drawn in `planning.py` and put on paper by `rendering.py` (inks and light); `objects.py`,
+`nature.py` and `backgrounds.py` draw the things. A new thing is a function there and one row in `objects.THINGS`.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,18 +16,20 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from colorlib.scenes import rendering
+from colorlib.captions import with_article
 from colorlib.lab import rgb_to_lab
+from colorlib.scenes import rendering
 from colorlib.scenes.backgrounds import BACKGROUNDS as SCENERY
-from colorlib.scenes.rendering import SUPERSAMPLE, Canvas
 from colorlib.scenes.objects import THINGS
 from colorlib.scenes.planning import (BACKGROUNDS, CAPTION, CEILING, CLASSES, COLOR_WORDS, COLORS, MOTION, WHAT, check_count,
-                         color_posterior, draw_colors, own_colors, paint_background, paint_objects, pick_word,
-                         plan_scene, stream)
+                                      color_posterior, draw_colors, own_colors, paint_background, paint_objects, pick_word,
+                                      plan_scene, stream)
+from colorlib.scenes.rendering import SUPERSAMPLE, Canvas
 
-__all__ = ["BACKGROUNDS", "CLASSES", "COLORS", "COLOR_WORDS", "Clip", "Scene", "SceneObject", "bayes_ceiling",
-           "color_posterior", "make_clip", "make_scene", "reference"]
+__all__ = ["make_scene", "reference", "make_clip", "bayes_ceiling", "color_posterior", "Scene", "SceneObject", "Clip", "CLASSES", "BACKGROUNDS",
+           "COLORS", "COLOR_WORDS", "SEED_OF_VAL"]
 
+SEED_OF_VAL = 10_000_000    # first seed of the scenes that methods are tested on; those they are trained on lie below
 SMALLEST = 16               # pixels a side; below, parts are thinner than a sub-pixel
 LONGEST = 300               # frames of a clip
 REFERENCE_STEP = 1_000_003  # from a scene's seed to its reference's
@@ -33,6 +37,11 @@ VERBS = {"balloon": "floats", "shirt": "hangs", "sailboat": "sails", "banana": "
 
 
 class SceneObject(NamedTuple):
+    """One object of a `Scene`.
+
+    >>> make_scene(2).objects[1]
+    SceneObject(name='book', color='red', box=(49, 32, 60, 47))
+    """
     name: str
     color: str   # colour word
     box: tuple   # (x0, y0, x1, y1) in pixels, x1 and y1 exclusive; zeros when fully hidden
@@ -40,7 +49,12 @@ class SceneObject(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One picture of the procedural world and everything known about it. All arrays are aligned."""
+    """One picture of the procedural world and everything known about it. All arrays are aligned.
+
+    >>> scene = make_scene(2, size=32)
+    >>> scene.rgb.shape, scene.masks.shape, scene.nir.shape, CLASSES[scene.label]
+    ((32, 32, 3), (2, 32, 32), (32, 32), 'pumpkin')
+    """
     rgb: np.ndarray        # (H, W, 3) uint8
     label: int             # index into CLASSES
     name: str
@@ -63,6 +77,12 @@ class Clip:
     frame t + 1 at (x, y) + flow[t, y, x] (`cv2.remap`) gives frame t back where `occlusion[t]` is False. Occluded are
     pixels that are covered or out of the picture in frame t + 1, and pixels of outlines, whose colour mixes two layers
     that move differently. Shadows and shading move over surfaces, as they do in film: a small error is left.
+
+    >>> clip = make_clip(1, frames=3)
+    >>> x, y = np.meshgrid(*2 * [np.arange(64, dtype=np.float32)])
+    >>> back = cv2.remap(clip.rgb[1], x + clip.flow[0, ..., 0], y + clip.flow[0, ..., 1], cv2.INTER_LINEAR)
+    >>> float(np.median(cv2.absdiff(back, clip.rgb[0])[~clip.occlusion[0]]))
+    0.0
     """
     rgb: np.ndarray        # (T, H, W, 3) uint8
     flow: np.ndarray       # (T - 1, H, W, 2) float32
@@ -86,6 +106,10 @@ def make_scene(seed, size=64, cls=None, background=None, color=None):
     seed: int >= 0. size: pixels a side, >= 16. color: any of COLOR_WORDS, also one the class never has ("a blue
     banana"); the picture then differs from the seed's own only inside masks[0].
     Raises ValueError for an unknown class, background or colour word, and for a seed or size out of range.
+
+    >>> scene, other = make_scene(0), make_scene(0, color="red")
+    >>> scene.captions[0], other.captions[0], bool((scene.rgb != other.rgb)[~scene.masks[0]].any())
+    ('a blue umbrella, by the blue sea', 'a red umbrella, by the blue sea', False)
     """
     size = check_count("size", size, SMALLEST)
     plan = plan_scene(seed, cls, background, color)
@@ -106,6 +130,9 @@ def reference(scene, seed=None, same_color=True):
 
     same_color=True keeps the colour word, as an ideal retrieved reference would; False draws it anew. `seed` defaults
     to a function of the scene's seed, so that each scene has one reference.
+
+    >>> make_scene(7).captions[0], reference(make_scene(7)).captions[0]
+    ('a red strawberry, on a brown wooden table', 'a red strawberry on the green grass')
     """
     seed = scene.seed + REFERENCE_STEP if seed is None else seed
     others = [b for b in THINGS[scene.name].settings if b != scene.background] or [scene.background]
@@ -142,16 +169,16 @@ def write_captions(plan):
     return tuple(forms[k] for forms, k in zip((plain, turned, rich), rng.integers(0, 3, 3)))
 
 
-def with_article(words):
-    return ("an " if words[0] in "aeiou" else "a ") + words
-
-
 # ---------------------------------------------------------------- clips
 
 def make_clip(seed, frames=8, size=64, cls=None, background=None, color=None):
     """A `Clip` with the objects and colours of the seed's scene; the other arguments as in `make_scene`.
 
     frames: 2 to 300. Raises ValueError as `make_scene` does.
+
+    >>> clip = make_clip(0, frames=5, size=32)
+    >>> clip.rgb.shape, clip.flow.shape, clip.color
+    ((5, 32, 32, 3), (4, 32, 32, 2), 'blue')
     """
     size, frames = check_count("size", size, SMALLEST), check_count("frames", frames, 2, LONGEST)
     plan, rng = plan_scene(seed, cls, background, color), stream(seed, MOTION)
@@ -234,7 +261,12 @@ def bayes_ceiling(size=64, scenes=64, grid=10, seed=0, cls=None, draws=256, pixe
 
     Returns {"object": row, "all": row, "classes": {name: row}}, class rows over object pixels. A row maps "acc@1" and
     "acc@5" (grey picture only), "acc@1 caption" and "acc@5 caption" to ceilings in [0, 1], and the same keys +
-    " scored" to what this observer gets on the scenes' own colours: a check that the claim is calibrated.
+    " scored" to what this observer gets on the scenes' own colours: a check that the claim is calibrated. Raises
+    ValueError as `make_scene` does.
+
+    >>> best = bayes_ceiling(size=16, scenes=2, draws=32)["object"]
+    >>> best["acc@1"] < best["acc@1 caption"] < best["acc@5 caption"]      # to be told the colours helps
+    True
     """
     size, scenes = check_count("size", size, SMALLEST), check_count("scenes", scenes, 1)
     rows, classes = {"object": [], "all": []}, {}
@@ -279,4 +311,5 @@ def find_bins(canvas, light, colors, grid):
 
 
 def average_rows(table):
+    """The mean of every column of a list of dicts."""
     return {key: float(np.mean([row[key] for row in table])) for key in table[0]}

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+__all__ = ["BACKGROUNDS", "Background"]
+
 LEAF, GRASS, SKY, CLOUD, WATER, SNOW, SAND, ASPHALT, BRICK, WOOD, STONE, GLASS = (
     0.75, 0.68, 0.10, 0.72, 0.04, 0.80, 0.55, 0.14, 0.40, 0.50, 0.32, 0.12)  # near-infrared reflectance, linear
 
@@ -40,6 +42,7 @@ def hill(c, y, height, ink, rng, waves=1.3):
 
 
 def fill(c, y0, y1, ink):
+    """Fill the rows y0..y1 over the whole width."""
     c.rect(-0.1, y0, c.ids.shape[1] / c.rows + 0.1, y1, ink)
 
 
@@ -272,7 +275,12 @@ def paint_forest(c, rng):
 
 
 class Background(NamedTuple):
-    paint: object
+    """A scenery: how it is painted and lit, and how captions call it.
+
+    >>> f"a car {BACKGROUNDS['snow'].place}"
+    'a car in the white snow'
+    """
+    paint: object       # function (canvas, rng), in unit coordinates
     ground: float       # the row where things stand
     exposure: tuple     # range of the light level
     warmth: tuple       # range of the light's tint: -1 cool, 1 warm

@@ -4,6 +4,8 @@ import numpy as np
 from colorlib.scenes.backgrounds import LEAF, WOOD
 from colorlib.scenes.rendering import bend
 
+__all__ = []      # `objects.THINGS` names what is drawn here
+
 FLESH, FUR = 0.70, 0.62  # near-infrared reflectance of fruit and fur, linear (ours: not measured)
 
 

@@ -11,6 +11,8 @@ from colorlib.scenes import nature
 from colorlib.scenes.backgrounds import GLASS, WOOD
 from colorlib.scenes.rendering import CIRCLE, bend
 
+__all__ = ["THINGS", "Thing", "DYES", "Dye"]
+
 RUBBER, PAINT = 0.05, 0.55  # near-infrared reflectance, linear (ours: not measured)
 
 
@@ -182,7 +184,11 @@ def draw_boat(c, dye, rng):
 
 
 class Dye(NamedTuple):
-    """The CIE LCh range of a colour word in white light: hue in degrees, chroma, lightness; each drawn uniformly."""
+    """The CIE LCh range of a colour word in white light: hue in degrees, chroma, lightness; each drawn uniformly.
+
+    >>> DYES["yellow"].lightness, DYES["blue"].lightness      # L tells something of the colour word
+    ((74, 88), (34, 58))
+    """
     hue: tuple
     chroma: tuple
     lightness: tuple
@@ -199,7 +205,12 @@ DYES = {
 
 
 class Thing(NamedTuple):
-    draw: object
+    """A class of objects: how it is drawn, where it is at home, in which colours.
+
+    >>> THINGS["mug"].settings, sum(THINGS["mug"].colors.values())
+    (('wooden table', 'brick wall', 'snow'), 1.0)
+    """
+    draw: object      # function (canvas, dye, rng), in object coordinates
     base: float       # y of its lowest point in object coordinates
     scale: tuple      # range of its half width, in picture heights
     settings: tuple   # backgrounds it is at home in

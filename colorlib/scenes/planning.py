@@ -8,8 +8,10 @@ import numpy as np
 
 from colorlib.scenes import rendering
 from colorlib.scenes.backgrounds import BACKGROUNDS as SCENERY
-from colorlib.scenes.rendering import Canvas
 from colorlib.scenes.objects import DYES, THINGS, dye_of
+from colorlib.scenes.rendering import Canvas
+
+__all__ = ["plan_scene", "Plan", "Placed", "color_posterior", "CLASSES", "BACKGROUNDS", "COLORS", "COLOR_WORDS"]
 
 CLASSES = tuple(THINGS)                                      # a label is an index into this
 BACKGROUNDS = tuple(SCENERY)
@@ -28,7 +30,12 @@ COMPANIONS = {
 
 
 class Placed(NamedTuple):
-    """An object of a plan: what it is and where it stands, in picture heights."""
+    """An object of a plan: what it is and where it stands, in picture heights.
+
+    >>> banana = plan_scene(7, cls="banana").objects[0]
+    >>> banana.word, round(banana.lightness), banana.stands
+    ('yellow', 84, True)
+    """
     name: str
     word: str
     level: float     # where in its word's range of lightness, [0, 1]
@@ -47,7 +54,12 @@ class Placed(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Everything that is drawn from the seed before a pixel is painted."""
+    """Everything that is drawn from the seed before a pixel is painted.
+
+    >>> plan = plan_scene(2)
+    >>> plan.background, [item.name for item in plan.objects]
+    ('wooden table', ['pumpkin', 'book'])
+    """
     seed: int
     background: str
     exposure: float
@@ -56,7 +68,11 @@ class Plan(NamedTuple):
 
 
 def plan_scene(seed, cls=None, background=None, color=None):
-    """Draw what a seed's scene holds. Same arguments and errors as `make_scene`."""
+    """Draw what a seed's scene holds. Same arguments and errors as `make_scene`.
+
+    >>> plan_scene(2)._replace(objects=()) == plan_scene(2, color="blue")._replace(objects=())
+    True
+    """
     what, pose = stream(seed, WHAT), stream(seed, POSE)
     name = CLASSES[int(what.integers(0, len(CLASSES)))]
     place, company, which = what.uniform(size=3)
@@ -92,6 +108,7 @@ def plan_scene(seed, cls=None, background=None, color=None):
 
 
 def paint_background(plan, size, aspect=1.0):
+    """A `Canvas` with a plan's background, `aspect` times as wide as high."""
     canvas = Canvas(size, aspect)
     SCENERY[plan.background].paint(canvas, stream(plan.seed, BACKDROP))
     return canvas
@@ -135,7 +152,11 @@ def draw_colors(plan, words, rng):
 
 
 def color_posterior(name, lightness):
-    """P(colour word | class, lightness of the dye): the class's distribution times each word's uniform density of L."""
+    """P(colour word | class, lightness of the dye): the class's distribution times each word's uniform density of L.
+
+    >>> {word: round(share, 2) for word, share in color_posterior("car", 60).items() if share}
+    {'green': 0.57, 'gray': 0.43}
+    """
     weights = {}
     for word, share in COLORS[name].items():
         low, high = dye_of(name, word).lightness
@@ -157,6 +178,7 @@ def pick_word(shares, u):
 
 
 def choose(what, asked, known, drawn):
+    """What was asked for, or else what was drawn. Raises ValueError for what is not known."""
     if asked is not None and asked not in known:
         raise ValueError(f"Unknown {what} {asked!r}: choose one of {', '.join(known)}.")
     return drawn if asked is None else asked

@@ -1,4 +1,4 @@
-"""The paper, the inks and the light of the procedural world; `scenes.py` says what is drawn on it.
+"""The paper, the inks and the light of the procedural world; `planning.py` says what is drawn on it.
 
 Drawing writes *ink numbers*, not colours, on a supersampled canvas; a second plane, `gain`, holds light and shadow.
 Every modality is then a table look-up of the same drawing, so all of them are aligned to the sub-pixel:
@@ -18,6 +18,8 @@ import numpy as np
 
 from colorlib.lab import RGB_TO_XYZ, WHITE, XYZ_TO_RGB
 
+__all__ = ["Canvas", "Ink", "bend", "mix_palette", "shade_pictures"]
+
 SUPERSAMPLE = 3     # sub-pixels along each side of a pixel
 SUBPIXEL_BITS = 4   # cv2 fixed point: corners lie on 1/16 of a sub-pixel
 BASE = 64 * SUPERSAMPLE  # canvas rows at 64 px, the size at which textures are defined
@@ -26,6 +28,12 @@ CIRCLE = np.stack([np.cos(np.arange(32) * np.pi / 16), np.sin(np.arange(32) * np
 
 
 class Ink(NamedTuple):
+    """What a number on the canvas stands for.
+
+    >>> canvas = Canvas(16)
+    >>> canvas.inks[canvas.ink("#808080", tone=0.5, nir=0.9)].scale
+    0.5
+    """
     base: int      # >= 0: index of a fixed colour in `Canvas.bases`; < 0: dye number -1 - base
     scale: float   # linear rgb = scale * base + white
     white: float
@@ -36,7 +44,13 @@ class Ink(NamedTuple):
 
 
 class Canvas:
-    """A drawing of H x W units (height 1, width `aspect`): `ids` uint8 and `gain` float32, both (rows, columns)."""
+    """A drawing of H x W units (height 1, width `aspect`): `ids` uint8 and `gain` float32, both (rows, columns).
+
+    >>> canvas = Canvas(16)
+    >>> canvas.oval(0.5, 0.5, 0.3, 0.3, canvas.ink("#ff0000"))
+    >>> canvas.ids.shape
+    (48, 48)
+    """
 
     def __init__(self, size, aspect=1.0):
         self.rows = size * SUPERSAMPLE
@@ -156,7 +170,15 @@ def place_matrix(x, y, scale, angle=0.0, flip=False):
 # ---------------------------------------------------------------- from drawing to pictures
 
 def shade_pictures(canvas, palette, exposure):
-    """Encode a drawing. palette (M, 3) linear -> rgb (H, W, 3), nir (H, W), line art (H, W), all uint8."""
+    """Encode a drawing. palette (M, 3) linear, exposure (the level of the light) -> rgb (H, W, 3), nir (H, W), line art
+    (H, W), all uint8.
+
+    >>> canvas = Canvas(16)
+    >>> canvas.rect(0, 0, 1, 1, canvas.ink("#ff0000", nir=1.0))
+    >>> rgb, nir, line_art = shade_pictures(canvas, [[1, 0, 0]], exposure=1.0)
+    >>> rgb[8, 8].tolist(), int(nir[8, 8]), int(line_art[8, 8])
+    ([255, 0, 0], 255, 255)
+    """
     gain = light_gain(canvas, exposure)
     colors = np.concatenate([palette, [[ink.nir] for ink in canvas.inks]], axis=1).astype(np.float32)  # (M, 4)
     linear = np.take(colors, canvas.ids, axis=0) * gain[..., None]
@@ -212,6 +234,12 @@ def mix_palette(canvas, dyes, saturation, tint):
     """Linear rgb of every ink. dyes (..., D, 3), saturation (...), tint (..., 3) -> (..., M, 3), in gamut.
 
     `saturation` scales the chroma of the background's inks; `tint` is the light. Both keep each ink's luminance.
+
+    >>> canvas = Canvas(16)
+    >>> ink = canvas.ink("#808000")
+    >>> olive, faded = (mix_palette(canvas, np.zeros((0, 3)), saturation, np.ones(3))[0] for saturation in (1.0, 0.5))
+    >>> [round(float(color @ Y_WEIGHTS), 2) for color in (olive, faded)], bool(faded[2] > olive[2])
+    ([0.2, 0.2], True)
     """
     fixed = np.array(canvas.bases)
     lead = np.shape(saturation)
@@ -252,6 +280,7 @@ def encode_srgb(linear):
 
 @lru_cache(maxsize=1)
 def srgb_table():
+    """sRGB uint8 of linear light k / 65535, `(65536,)`."""
     v = np.arange(65536) / 65535
     return np.rint(255 * np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1 / 2.4) - 0.055)).astype(np.uint8)
 
@@ -277,7 +306,11 @@ def noise_tile(kind):
 
 
 def bend(points, n=14):
-    """A smooth curve through the control points of a quadratic or cubic Bezier, (n, 2)."""
+    """The curve of a quadratic or cubic Bezier with these control points, (n, 2).
+
+    >>> bend([(0, 0), (1, 2), (2, 0)], n=3).tolist()
+    [[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]]
+    """
     t, points = np.linspace(0, 1, n)[:, None], [np.asarray(p, float) for p in points]
     while len(points) > 1:
         points = [(1 - t) * a + t * b for a, b in zip(points, points[1:])]

@@ -3,21 +3,17 @@ import html
 import threading
 from pathlib import Path
 
-from ipywidgets import HTML, Box, Button, Dropdown, FileUpload, HBox, Text, VBox
+from ipywidgets import HTML, Box, Button, Dropdown, Text, VBox
 
 from colorlib import captions
 from colorlib.images import colorized_name
 from colorlib.widgets.caption_session import CaptionSession, History, Newest
-from colorlib.widgets.explorer import WIDE
-from colorlib.widgets.photo import UPLOAD_LIMIT, answer_at_once, take_upload
-from colorlib.widgets.pictures import attempt, image_html, sentence_html
+from colorlib.widgets.controls import PICTURE, PICTURES, ROW, WIDE, answer_at_once, color_button, file_places, fixed, key_guard, typed_path
+from colorlib.widgets.pictures import attempt, image_html, sentence_html, still_shown
 
-PAINT = {     # colour word -> (a button's colour, its text's), with a contrast of at least 4.5 to 1 (ours)
-    "red": ("#c62828", "#ffffff"), "orange": ("#f57c00", "#000000"), "yellow": ("#fdd835", "#000000"), "green": ("#2e7d32", "#ffffff"),
-    "blue": ("#1e5fc2", "#ffffff"), "purple": ("#7b1fa2", "#ffffff"), "pink": ("#f48fb1", "#000000"), "brown": ("#6d4c41", "#ffffff"),
-    "black": ("#212121", "#ffffff"), "white": ("#ffffff", "#000000"), "gray": ("#9e9e9e", "#000000")}
+__all__ = ["CaptionBox"]
+
 EARLIER = "earlier captions ..."
-ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center"}
 
 
 class CaptionBox(VBox):
@@ -26,35 +22,41 @@ class CaptionBox(VBox):
     Colour-word buttons say another colour; words the model does not know are marked and named, with known ones like them; Undo and the list beside it bring
     earlier captions back; Save writes the whole picture and never replaces a file. `text.value` is the caption, `session` the rest of the state; `result`
     waits for the colouring at hand. Errors are one sentence in `message`, and the last good picture stays.
+
+    >>> from colorlib import scenes
+    >>> box = CaptionBox(scenes.make_scene(1, 16).rgb, "a red car", lambda L, caption: 0 * L[None].repeat(2, 0))
+    >>> box.say("blue")
+    >>> box.text.value, box.result.shape
+    ('a blue car', (16, 16, 3))
     """
 
     def __init__(self, picture, caption="", method="film", model=None, **options):
         self.session = session = picture if isinstance(picture, CaptionSession) else CaptionSession(picture, caption, method, model, **options)
         self.history, self.worker, self.lock = History(session.caption), Newest(self._color), threading.RLock()
         self.text = Text(value=session.caption, description="Caption", placeholder="a red car on a grey road", **WIDE | {"layout": {"width": "98%"}})
-        self.target = Dropdown(description="Instead of", tooltip="Which colour word the buttons change", layout={"width": "13em"})
-        self.colors = {word: _color_button(word) for word in captions.COLOR_WORDS}
-        self.undo = Button(description="Undo", icon="undo", tooltip="Back to the caption before", layout={"width": "auto"})
-        self.earlier = Dropdown(description="History", layout={"width": "28em"})
-        self.upload = FileUpload(accept="image/*", description="Another photo", tooltip=f"up to {UPLOAD_LIMIT}", layout={"width": "14em"})
+        self.target = Dropdown(description="Instead of", tooltip="Which colour word the buttons change", layout=fixed("13em"))
+        self.colors = {word: color_button(word, f"Say {word} instead") for word in captions.COLOR_WORDS}
+        self.undo = Button(description="Undo", icon="undo", tooltip="Back to the caption before", layout=fixed())
+        self.earlier = Dropdown(description="History", layout={"width": "28em", "max_width": "100%"})
+        self.area, self.upload = file_places(self._on_file, self._refuse_photo, "Another photo", "Drop another photo here, or press to choose one")
         self.path = Text(description="or its path", placeholder="holiday/photo.jpg, then Enter", continuous_update=False, **WIDE)
         self.name = Text(description="Save as", **WIDE)
-        self.save = Button(description="Save full size", icon="download", tooltip="Write the coloured photo")
-        self.understood, self.message, self.gray, self.view = HTML(), HTML(), HTML(), HTML()
+        self.save = Button(description="Save full size", icon="download", tooltip="Write the coloured photo", layout=fixed())
+        self.understood, self.message = HTML(), HTML(layout={"min_height": "4em"})                   # room for two lines: the pictures do not jump
+        self.gray, self.view = HTML(layout=PICTURE), HTML(layout=PICTURE)
         self.text.observe(lambda _: self._on_caption(), "value")
         for word, button in self.colors.items():
             button.on_click(lambda _, word=word: self.say(word))
         self.undo.on_click(lambda _: self.take_back())
         self.earlier.observe(lambda change: change["new"] and self._set_caption(change["new"]), "value")
-        self.upload.observe(self._on_upload, "value")
-        self.path.observe(lambda change: self._on_path(change["new"].strip()), "value")
+        self.path.observe(lambda change: self._on_path(typed_path(change["new"])), "value")
         self.save.on_click(lambda _: self._attempt(self._save))
         self._show_gray(Path(session.picture.path or "photo.png").name)
         self._show_result(session.result, session.caption)
         self._describe(session.caption)
         super().__init__([self.text, self.understood, Box([self.target, *self.colors.values()], layout=ROW), self.message,
-                          Box([self.gray, self.view], layout=ROW | {"grid_gap": "8px"}), HBox([self.undo, self.earlier]), HBox([self.upload, self.path]),
-                          HBox([self.name, self.save])])
+                          Box([self.gray, self.view], layout=PICTURES), Box([self.undo, self.earlier], layout=ROW),
+                          *([self.area] if self.area else []), Box([self.upload, self.path], layout=ROW), Box([self.name, self.save], layout=ROW), *key_guard()])
         answer_at_once(self.text, self.undo, self.earlier, self.target, self.save, *self.colors.values())
 
     @property
@@ -78,7 +80,7 @@ class CaptionBox(VBox):
             self._show_gray(name)
             self.worker.ask(self.text.value)
             return self.session.explain(self.text.value)
-        self._attempt(work)
+        self._attempt(work, still_shown(self._shown))
 
     def _set_caption(self, caption):
         if caption is not None:
@@ -91,10 +93,11 @@ class CaptionBox(VBox):
             self._describe(caption)
             self.worker.ask(caption)
 
-    def _on_upload(self, change):
-        if change["new"]:
-            file = take_upload(self.upload)
-            self.show_photo(file, file.name)
+    def _on_file(self, file):
+        self.show_photo(file, file.name)
+
+    def _refuse_photo(self, sentence):
+        self.message.value = sentence_html(f"{sentence} {still_shown(self._shown)}", True)
 
     def _on_path(self, path):
         if path:
@@ -102,7 +105,7 @@ class CaptionBox(VBox):
 
     def _save(self):
         self.worker.wait()
-        path, notes = self.session.export(self.name.value)
+        path, notes = self.session.export(typed_path(self.name.value))
         width, height = self.session.picture.size
         return " ".join([f"Saved {path} at {width} x {height} pixels.", *notes])
 
@@ -110,9 +113,9 @@ class CaptionBox(VBox):
         """Colour the picture and show it; in the worker's thread."""
         self._attempt(lambda: self._show_result(self.session.update(caption), caption))
 
-    def _attempt(self, work):
-        """Do the work; the sentence it returns, or its error's, becomes the message."""
-        attempt(work, self.message, self.session.name)
+    def _attempt(self, work, after=""):
+        """Do the work; the sentence it returns, or its error's and `after`, becomes the message."""
+        attempt(work, self.message, self.session.name, after)
 
     def _describe(self, caption):
         """Show what the model makes of the words, and what can be done with them."""
@@ -131,7 +134,7 @@ class CaptionBox(VBox):
         """Show a picture that is new, in grey; its colours follow."""
         width, height = self.session.picture.size
         self.gray.value = image_html(self.session.gray, "The picture in grey", ".jpg", f"lightness L of {width} x {height} pixels")
-        self.view.value, self.name.value = "", colorized_name(name)
+        self.view.value, self.name.value, self._shown = "", colorized_name(name), name
 
     def _show_result(self, rgb, caption):
         said = f"the caption {caption!r}" if caption.strip() else "no caption"
@@ -150,9 +153,3 @@ def understood_html(understood):
             text = f'<mark title="unknown to the model" style="background:#ffe082; color:#000">{text} (?)</mark>'
         shown.append(f"<b>{text}</b>" if known and captions.color_words(word) else text)
     return f"<p>Understood: {' '.join(shown) or 'nothing yet'}</p>"
-
-
-def _color_button(word):
-    paint, ink = PAINT[word]
-    return Button(description=word, tooltip=f"Say {word} instead", style={"button_color": paint, "text_color": ink},
-                  layout={"width": "auto", "border": "1px solid #808080"})

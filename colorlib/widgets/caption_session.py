@@ -13,6 +13,8 @@ from colorlib import captions, images, zoo
 from colorlib.widgets.hint_session import locked
 from colorlib.widgets.pictures import PREVIEW_SIDE, check_ab, export_picture, shrink
 
+__all__ = ["CaptionSession"]
+
 FUNCTION_SIZE = 128          # px of the shorter side given to a plain function
 REMEMBERED = 48              # predictions kept, so that undo and a colour pressed again cost nothing
 PAUSE = 1.5                  # s between two keystrokes, after which the caption so far was one that somebody looked at (ours)
@@ -30,6 +32,10 @@ class CaptionSession:
 
     `caption` is what `result` shows; `result` and `gray` are uint8 `(h, w, 3)`, at most 380 pixels long. Raises ValueError for a method without
     captions, FileNotFoundError for a missing picture or missing weights, each with one sentence.
+
+    >>> session = CaptionSession(np.zeros((16, 24, 3), np.uint8), "a red car", lambda L, caption: 0 * L[None].repeat(2, 0))
+    >>> session.result.shape, session.explain("")
+    ((16, 24, 3), 'Nothing is said: the model colours as it would without you.')
     """
 
     def __init__(self, picture, caption="", method="film", model=None, *, weights=None, working_size=None, folder=".", device="auto"):

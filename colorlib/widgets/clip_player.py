@@ -9,6 +9,8 @@ import torch
 
 from colorlib.data.video_writing import write_video
 
+__all__ = ["ClipPlayer", "encode_clip", "lay_side_by_side"]
+
 RATE = 12                # frames a second
 WIDTH = 720              # pixels that the clips take together, at most
 GAP = 4                  # pixels between clips
@@ -21,6 +23,10 @@ class ClipPlayer:
     They are *one* H.264 video (MP4, see `data.video_writing`), because separate ones would run apart; the browser's own controls play it, also from the
     keyboard. Nothing moves before it is asked to. rate: frames a second. alt: what the video shows, for those who cannot see it. Raises ValueError for clips
     that are not alike.
+
+    >>> clip = np.zeros((3, 16, 20, 3), np.uint8)
+    >>> ClipPlayer({"truth": clip, "painted": clip})
+    ClipPlayer: truth, painted; 3 frames
     """
 
     def __init__(self, clips, rate=RATE, alt=""):
@@ -42,7 +48,11 @@ class ClipPlayer:
 
 def lay_side_by_side(clips, gap=GAP):
     """{title: frames} of one length and size -> `(T, H', W', 3)` uint8, `gap` white pixels between them; sides are made even, since H.264 for browsers has
-    half the colour resolution."""
+    half the colour resolution. Raises ValueError for clips that are not alike.
+
+    >>> lay_side_by_side({"a": np.zeros((3, 15, 20, 3), np.uint8), "b": np.zeros((3, 15, 20, 3), np.uint8)}).shape
+    (3, 16, 44, 3)
+    """
     arrays = [frames.permute(0, 2, 3, 1).numpy() if torch.is_tensor(frames) else np.asarray(frames) for frames in clips.values()]
     if not arrays or len({one.shape for one in arrays}) > 1 or arrays[0].ndim != 4 or arrays[0].shape[-1] != 3 or any(one.dtype != np.uint8 for one in arrays):
         raise ValueError("Clips to play side by side must be of one length and size, uint8, (T, H, W, 3) or tensors (T, 3, H, W), not "
@@ -55,6 +65,10 @@ def lay_side_by_side(clips, gap=GAP):
 
 
 def encode_clip(frames, rate=RATE):
-    """Frames `(T, H, W, 3)` uint8 as the bytes of an MP4 file."""
+    """Frames `(T, H, W, 3)` uint8 as the bytes of an MP4 file. rate: frames a second.
+
+    >>> encode_clip(np.zeros((3, 16, 20, 3), np.uint8))[4:8]
+    b'ftyp'
+    """
     with tempfile.TemporaryDirectory() as folder:
         return write_video(Path(folder) / "clip.mp4", frames, rate).read_bytes()

@@ -2,24 +2,36 @@
 from ipywidgets import HTML, IntSlider, VBox
 
 from colorlib.lab import ab_bins
+from colorlib.widgets.controls import WIDE, answer_at_once
 from colorlib.widgets.pictures import describe_plane, draw_ab_plane, image_html, sentence_html
 
-WIDE = {"style": {"description_width": "initial"}, "layout": {"width": "440px"}}       # a control with its whole label
+try:
+    from colorlib.widgets.slider import Slider
+except ModuleNotFoundError:                  # without anywidget: one that screen readers cannot name
+    Slider = None
+
+__all__ = ["LabExplorer"]
 
 
 class LabExplorer(VBox):
     """Move the slider through L and see which a and b are sRGB colours there, and how many bins of a grid that leaves.
 
-    `slider.value` is L; `plane` and `sentence` follow it.
+    L: where the slider begins, a whole number in [0, 100]. count: bins of the grid, see `lab.ab_bins`. `slider.value` is L; `plane` and `sentence` follow it.
+
+    >>> explorer = LabExplorer(L=0)
+    >>> explorer.sentence.value
+    '<p role="status">At L = 0, 1 of the 313 bin centres is a colour a screen can show.</p>'
     """
 
     def __init__(self, L=50, count=313):
         self.count, self.bins = count, ab_bins(count)
-        self.slider = IntSlider(value=L, min=0, max=100, description="Lightness L", **WIDE)
+        limits = {"min": 0, "max": 100, "description": "Lightness L"}
+        self.slider = Slider(value=L, **limits) if Slider else IntSlider(value=L, **limits, **WIDE)
         self.plane, self.sentence = HTML(), HTML()
         self.slider.observe(lambda change: self.show(change["new"]), "value")
         self.show(self.slider.value)
         super().__init__([self.slider, self.plane, self.sentence])
+        answer_at_once(self.slider)
 
     def show(self, L):
         """Draw the plane of lightness L."""

@@ -4,11 +4,13 @@ import threading
 from string import ascii_uppercase
 
 import cv2
-from ipywidgets import HTML, Box, Button, HBox, Text, VBox
+from ipywidgets import HTML, Box, Button, Text, VBox
 
-from colorlib import fooling_answers
-from colorlib.widgets.explorer import WIDE
+from colorlib.fooling import fooling_answers
+from colorlib.widgets.controls import PICTURE, PICTURES, ROW, WIDE, fixed
 from colorlib.widgets.pictures import image_html, sentence_html
+
+__all__ = ["FoolingTest"]
 
 SIDE = 256                   # px of every picture's longer side on the screen
 HASTE = 0.3                  # s after a question appeared in which a click is the second half of a double click (ours)
@@ -17,7 +19,6 @@ QUESTIONS = {"quality": "Is this picture real, or did a program colour it?", "pl
 WELCOME = ("<p>You will see pictures in true colours and in colours that programs gave them. There are {count} questions; most people take a few seconds for "
            "each. Answer as you see it: whether an answer was right is not told. Each answer is kept at once, so you may stop at any time and go on later "
            "under the same name.</p>")
-ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "8px"}
 
 
 class FoolingTest(VBox):
@@ -25,13 +26,18 @@ class FoolingTest(VBox):
 
     In a class everybody opens a notebook of their own, or all take turns at one (Next person); several may write to one file. name: what stands in the name
     field at first. `sitting` is the `fooling.Sitting` of whoever answers, None before and after. Errors are one sentence in `message`.
+
+    >>> from colorlib import fooling, scenes
+    >>> real = [scenes.make_scene(seed, 16).rgb for seed in range(2)]
+    >>> FoolingTest(fooling.FoolingSession({"mirrored": [rgb[:, ::-1] for rgb in real]}, real, ["a bus"] * 2))
+    FoolingTest(no one answers)
     """
 
     def __init__(self, session, path="answers.csv", name=""):
         self.session, self.path, self.sitting, self.lock = session, path, None, threading.RLock()
         self.name = Text(value=name, description="Your name or a nickname", **WIDE)
-        self.begin, self.next = Button(description="Begin or go on"), Button(description="Next person")
-        self.again = Button(description="Read the answers again", tooltip="Others may have finished by now", layout={"width": "auto"})
+        self.begin, self.next = Button(description="Begin or go on", layout=fixed()), Button(description="Next person", layout=fixed())
+        self.again = Button(description="Read the answers again", tooltip="Others may have finished by now", layout=fixed())
         places = max([len(session.colored), *(len(row) for rows in session.swapped.values() for row in rows)])
         self.pictures = [HTML() for _ in range(places)]
         self.buttons = {"quality": [Button(description=text) for text in ("Real", "Generated")],
@@ -50,7 +56,7 @@ class FoolingTest(VBox):
         """The first page."""
         self.sitting, self._layout, self.name.value, self.message.value = None, None, name, ""
         self.result.value = WELCOME.format(count=len(self.session.plan("")))
-        self.children = [self.result, HBox([self.name, self.begin]), self.message]
+        self.children = [self.result, Box([self.name, self.begin], layout=ROW), self.message]
 
     def start(self):
         """Begin with the first question that whoever is named in `name` has not answered yet."""
@@ -74,7 +80,7 @@ class FoolingTest(VBox):
         self.message.value = ""
         if trial is None:
             self._show_table()
-            self.children = [self.result, HBox([self.again, self.next]), self.message]
+            self.children = [self.result, Box([self.again, self.next], layout=ROW), self.message]
             return
         self.progress.value = f'<p role="status">Question {sitting.done + 1} of {sitting.total}</p>'
         said = f"<p><b>“{html.escape(trial.caption)}”</b></p>" if trial.caption else ""
@@ -84,9 +90,10 @@ class FoolingTest(VBox):
             view.value = image_html(fit(picture), name)
         if (layout := (trial.task == "quality", len(names))) != self._layout:   # while the layout stays, so does the button in focus
             if trial.task == "quality":
-                panel = VBox([self.pictures[0], HBox(self.buttons["quality"])])
+                panel = VBox([self.pictures[0], Box(self.buttons["quality"], layout=ROW)])
             else:
-                panel = Box([VBox(pair) for pair in zip(self.pictures[:len(names)], self.buttons["other"])], layout=ROW)
+                look = PICTURE | {"max_width": f"{SIDE + 4}px"}
+                panel = Box([VBox(pair, layout=look) for pair in zip(self.pictures[:len(names)], self.buttons["other"])], layout=PICTURES)
             self.children, self._layout = [self.progress, self.question, panel, self.message], layout
         sitting.started = sitting.clock()
 

@@ -6,6 +6,9 @@ import numpy as np
 
 from colorlib.hints import HintSet
 from colorlib.lab import lab_to_rgb
+from colorlib.widgets.controls import typed_path
+
+__all__ = ["hex_color", "perform"]
 
 SNAPPED = " Snapped: this lightness has no such colour, so the nearest of its hue is used."
 
@@ -25,7 +28,14 @@ class SessionView:
 
 
 def perform(session, name, arguments):
-    """Do one action. Returns (answer, whether it went wrong). Callable from several threads: one action at a time."""
+    """Do one action of ACTIONS to a `HintSession`. Returns (answer, whether it went wrong). What raises
+    ValueError, or anything else, becomes its sentence. Callable from several threads: one action at a time.
+
+    >>> from colorlib.widgets.hint_session import HintSession
+    >>> session = HintSession(np.zeros((16, 24, 3), np.uint8), predict=lambda L, hints: hints.maps(*L.shape)[0])
+    >>> perform(session, "undo", {}), perform(session, "load", {"path": "nowhere.json"})[1]
+    (('There is nothing to take back.', False), True)
+    """
     with session.lock:
         try:
             if name not in ACTIONS:
@@ -44,7 +54,11 @@ def _one_line(error):
 
 
 def hex_color(L, a, b):
-    """The colour as "#rrggbb"."""
+    """The colour as "#rrggbb"; outside sRGB the nearest value of each channel.
+
+    >>> hex_color(100, 0, 0), hex_color(0, 0, 0)
+    ('#ffffff', '#000000')
+    """
     return "#" + bytes(np.round(lab_to_rgb(np.array([L, a, b], np.float64)) * 255).astype(np.uint8)).hex()
 
 
@@ -131,21 +145,22 @@ def _pick(session, y, x):
 
 
 def _reference(session, path):
-    session.set_reference(path)
+    session.set_reference(typed_path(path))
     return "Click the reference to take a colour."
 
 
 def _load(session, path):
+    path = typed_path(path)
     session.load_hints(path)
     return f"Loaded {path}. {_count(session)}"
 
 
 def _save(session, path):
-    return f"Saved {_plural(len(session.hints))} to {session.save_hints(path)}."
+    return f"Saved {_plural(len(session.hints))} to {session.save_hints(typed_path(path))}."
 
 
 def _export(session, path):
-    written, notes = session.export(path)
+    written, notes = session.export(typed_path(path))
     width, height = session.picture.size
     return " ".join([f"Saved {written} at {width} x {height} pixels.", *notes])
 

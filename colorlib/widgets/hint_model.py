@@ -4,9 +4,11 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
-from colorlib import images, zoo
+from colorlib import images, painting, zoo
 from colorlib.hints import HintSet
 from colorlib.lab import lab_to_rgb, map_to_gamut
+
+__all__ = ["HintModel", "paint"]
 
 FUNCTION_SIZE = 256          # px of the shorter side given to a plain function, the size ideepcolor works at
 REMEMBERED = 24              # predictions kept, so that undo costs nothing
@@ -17,7 +19,11 @@ LEAST_WEIGHT = 0.01          # of a member, against the pixel's own (ours)
 
 
 def paint(L, ab, hints=(), dtype=np.uint8):
-    """ab `(2, h, w)` under L `(H, W)`: rgb `(H, W, 3)`, see `images.merge_chroma`. The pixels of `hints` get the hints' colours exactly."""
+    """ab `(2, h, w)` under L `(H, W)`: rgb `(H, W, 3)`, see `images.merge_chroma`. The pixels of `hints` get the hints' colours exactly.
+
+    >>> paint(np.full((4, 6), 100, np.float32), np.zeros((2, 2, 3), np.float32))[0, 0].tolist()
+    [255, 255, 255]
+    """
     if len(hints):
         told, mask = hints.maps(*ab.shape[1:])
         ab = np.where(mask > 0, told, ab)
@@ -34,6 +40,10 @@ class HintModel:
 
     The function gets L `(h, w)` at the working size and a `HintSet`, whose `maps(h, w)` is what networks read; it returns ab `(2, h, w)` in CIE units.
     trained_sizes: sides of the hints' squares seen in training, in pixels at the working size; a function may have an attribute of that name.
+
+    >>> model = HintModel(np.full((16, 24), 50, np.float32), lambda L, hints: hints.maps(*L.shape)[0], working_size=8)
+    >>> model.predict(HintSet(16, 24)).shape
+    (2, 8, 16)
     """
 
     def __init__(self, L, predict="hintnet", working_size=None, weights=None, device="auto"):
@@ -64,7 +74,7 @@ class HintModel:
 
     def _ask(self, hints):
         if self.function is None:
-            return zoo.predict_ab(self.paper, self.network, self.L, self.working_size, hints=hints)
+            return painting.predict_ab(self.paper, self.network, self.L, self.working_size, hints=hints)
         ab = self.function(self.L, hints)
         ab = np.asarray(ab.detach().cpu() if torch.is_tensor(ab) else ab, np.float32)
         ab = ab[0] if ab.ndim == 4 and len(ab) == 1 else ab

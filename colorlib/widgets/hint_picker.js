@@ -64,12 +64,13 @@ function rebuild(box, nodes) {                       // new children; the keyboa
   if (index >= 0) { const left = box.querySelectorAll("button"); left[Math.min(index, left.length - 1)]?.focus(); }
 }
 
-function fit(canvas) {                               // give a canvas the pixels it is shown with; returns a context in CSS pixels
+function fit(canvas) {                               // give a canvas the pixels it is shown with; returns a context in CSS pixels,
   const box = canvas.getBoundingClientRect(), scale = window.devicePixelRatio || 1;
+  if (box.width < 1 || box.height < 1) return null;  // or nothing while it is not shown: JupyterLab drops its style sheet to change the theme
   const [width, height] = [Math.max(1, Math.round(box.width * scale)), Math.max(1, Math.round(box.height * scale))];
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
-  context.setTransform(width / Math.max(1, box.width), 0, 0, height / Math.max(1, box.height), 0, 0);
+  context.setTransform(width / box.width, 0, 0, height / box.height, 0, 0);
   context.clearRect(0, 0, box.width, box.height);
   return [context, box.width, box.height];
 }
@@ -92,7 +93,9 @@ const PREVIEW_EVERY = 100;                           // ms between live results 
 const PLANE_LATER = 20;                              // ms
 const IDLE = 350;                                    // ms of rest after which suggestions are asked for
 const PATIENCE = 2000;                               // ms after which a busy kernel is mentioned
+const THEME_FRAMES = 120;                            // until a page without its style sheet has the next one
 const STUDENT_RUN = 10;
+const FILES = ["save", "load", "export"];            // the commands of the section "Save and load"
 const HELP = "Arrow keys move the cursor, with Shift by one pixel. Enter adds a hint or selects the one there, Space picks the selected hint up and " +
   "puts it down, Delete removes it. Comma and full stop go through the hints, square brackets change the size. G, R, S and O switch the view. " +
   "Control Z takes back, Control Y does again.";
@@ -184,7 +187,9 @@ function render({ model, el }) {
   stage.style.aspectRatio = `${W} / ${H}`;
 
   function draw() {
-    const [context, width, height] = fit(canvas);
+    const fitted = fit(canvas);
+    if (!fitted) return;
+    const [context, width, height] = fitted;
     const layer = (name) => decoded[name] && context.drawImage(decoded[name], 0, 0, width, height);
     context.imageSmoothingQuality = "high";
     layer(view === "gray" ? "gray_jpg" : view === "truth" ? "truth_jpg" : "result_jpg");
@@ -362,7 +367,9 @@ function render({ model, el }) {
   function drawPlane() {
     const L = currentL();
     if (panelL !== L) [planeImage, panelL] = [paintPlane(L), L];
-    const [context, width, height] = fit(plane), ink = getComputedStyle(plane).color;
+    const fitted = fit(plane), ink = getComputedStyle(plane).color;
+    if (!fitted) return;
+    const [context, width, height] = fitted;
     context.fillStyle = ink;
     context.globalAlpha = 0.3;
     for (const line of [[width / 2, 0, 1, height], [0, height / 2, width, 1]]) context.fillRect(...line);
@@ -429,7 +436,7 @@ function render({ model, el }) {
   const nowSwatch = make("span", { className: "hp-now" }), nowText = make("code"), nowLab = make("span", { className: "hp-lab" });
   const snapped = make("span", { className: "hp-snapped", title: "This lightness has no such colour: the nearest of its hue is used", hidden: true }, "snapped");
   const chooser = make("input", { type: "color", title: "Choose a colour", "aria-label": "Choose a colour", onchange: () => choose_text(chooser.value) });
-  const entry = make("input", { type: "text", placeholder: "#c03020 or 192, 48, 32", "aria-label": "Colour as hex, RGB, Lab or name", spellcheck: false,
+  const entry = make("input", { type: "text", placeholder: "darkgreen, #c03020 or 192, 48, 32", "aria-label": "Colour as hex, RGB, Lab or name", spellcheck: false,
     onkeydown: (event) => { if (event.key === "Enter" && entry.value.trim()) choose_text(entry.value); } });
   const choose_text = (text) => send("color", { color: text });
   const suggestions = make("div", { className: "hp-swatches", role: "group", "aria-label": "Suggested colours" });
@@ -463,6 +470,9 @@ function render({ model, el }) {
   const options = make("div", { className: "hp-bar hp-options" }, make("label", {}, "Hint size ", size), trained,
     make("label", { title: "The pixels you hinted keep exactly your colour; otherwise the model may change it a little" }, exact, " Keep my colours exactly"));
 
+  const keys = make("p", { className: "hp-quiet hp-keys", "aria-hidden": "true" },          // a screen reader has HELP
+    `Keys: arrows move, Enter adds, Space picks up, Delete removes, [ ] size, G R S${picture.has_truth ? " O" : ""} view.`);
+
   const rows = make("tbody");
   const table = make("table", { className: "hp-table" }, make("thead", {}, make("tr", {}, ...["", "Colour", "Row", "Column", "L", "a", "b", "Size", ""]
     .map((text) => make("th", { scope: "col" }, text)))), rows);
@@ -483,7 +493,9 @@ function render({ model, el }) {
     referenceCanvas.hidden = !image;
     if (!image) return;
     Object.assign(referenceCanvas.style, { aspectRatio: `${image.width} / ${image.height}`, width: `${image.width}px` });
-    const [context, width, height] = fit(referenceCanvas);
+    const fitted = fit(referenceCanvas);
+    if (!fitted) return;
+    const [context, width, height] = fitted;
     context.drawImage(image, 0, 0, width, height);
     if (dropper) ring(context, (dropper.x + 0.5) / image.width * width, (dropper.y + 0.5) / image.height * height, 5, null, true);
   }
@@ -502,7 +514,7 @@ function render({ model, el }) {
 
   const path = (label, value, command, action, ...more) => {
     const field = make("input", { type: "text", value, "aria-label": label, spellcheck: false, onkeydown: (event) => { if (event.key === "Enter") go(command); } });
-    const go = (what) => send(what, { path: field.value });
+    const go = (what) => { if (what === "export") copyLine.hidden = true; send(what, { path: field.value }); };
     return make("div", { className: "hp-path" }, make("span", {}, label), field, button(action, "", () => go(command)), ...more.map(([text, what]) => button(text, "", () => go(what))));
   };
   const plot = make("canvas", { className: "hp-plot", role: "img" });
@@ -510,8 +522,9 @@ function render({ model, el }) {
   const often = button(`${STUDENT_RUN} clicks`, "", () => { studentRun = studentRun ? 0 : STUDENT_RUN; if (studentRun) send("student"); update(); });
 
   function drawPlot() {
-    const points = state.curve, [context, width, height] = fit(plot), ink = getComputedStyle(plot).color;
-    if (!points.length) return;
+    const points = state.curve, fitted = fit(plot), ink = getComputedStyle(plot).color;
+    if (!fitted || !points.length) return;
+    const [context, width, height] = fitted;
     const left = 46, bottom = 34, top = 12, right = 12, scores = points.map((p) => p[1]);
     const most = Math.max(5, points[points.length - 1][0]);
     const low = Math.floor(Math.min(...scores)) , high = Math.max(low + 2, Math.ceil(Math.max(...scores)));
@@ -534,6 +547,17 @@ function render({ model, el }) {
     plot.setAttribute("aria-label", `PSNR against clicks: ${points.map(([n, score]) => `${n}: ${score.toFixed(1)} dB`).join(", ")}.`);
   }
 
+  const fileSaid = make("p", { className: "hp-said", hidden: true });      // what the status says of a file, where the buttons are; read aloud once, there
+  const copyLine = make("p", { className: "hp-said", hidden: true });
+  let copyAddress = "";
+
+  function offerCopy({ name, note }, buffers) {      // a file that Python has saved, for the computer of this browser
+    URL.revokeObjectURL(copyAddress);
+    copyAddress = buffers.length ? URL.createObjectURL(new Blob(buffers, { type: "application/octet-stream" })) : "";
+    copyLine.replaceChildren(...(copyAddress ? [make("a", { href: copyAddress, download: name }, `Download ${name}`), ` ${note}`] : [note]));
+    copyLine.hidden = false;
+  }
+
   const status = make("p", { className: "hp-status", role: "status", "aria-live": "polite" });
   const alert = make("p", { className: "hp-alert", role: "alert", hidden: true });
   const say = (text) => { status.textContent = text; status.hidden = false; };
@@ -542,13 +566,13 @@ function render({ model, el }) {
     ? "The student looks where the colours are most wrong and gives the true colour of one pixel."
     : "Open a colour picture: the student needs to know its true colours."), make("div", { className: "hp-bar" }, once, often), plot);
   const referenceSection = section("Eyedropper: take colours from another picture", path("File", "", "reference", "Open"), referenceCanvas);
-  const fileSection = section("Save and load", path("Hints", "hints.json", "save", "Save", ["Load", "load"]), path("Picture", picture.export_name, "export", "Export full size"));
+  const fileSection = section("Save and load", path("Hints", "hints.json", "save", "Save", ["Load", "load"]), path("Picture", picture.export_name, "export", "Save full size"), fileSaid, copyLine);
   for (const node of [hintSection, studentSection, referenceSection]) node.addEventListener("toggle", () => update());
 
   const root = make("div", { className: "hp-root", "data-lm-suppress-shortcuts": "true", "data-jp-suppress-context-menu": "" },
     toolbar,
     make("div", { className: "hp-main" },
-      make("div", { className: "hp-left", style: `max-width: ${Math.round(Math.min(LONGEST, LONGEST * W / H))}px` }, stage, make("div", { className: "hp-progress" }), status, alert, options),
+      make("div", { className: "hp-left", style: `max-width: ${Math.round(Math.min(LONGEST, LONGEST * W / H))}px` }, stage, make("div", { className: "hp-progress" }), status, alert, options, keys),
       make("div", { className: "hp-side" },
         make("div", { className: "hp-label" }, "Colour"), plane,
         make("div", { className: "hp-row" }, nowSwatch, make("span", { className: "hp-values" }, nowText, nowLab), snapped),
@@ -557,7 +581,10 @@ function render({ model, el }) {
         make("div", { className: "hp-label" }, "Recent"), recents)),
     make("div", { className: "hp-sections" }, hintSection, studentSection, referenceSection, fileSection));
 
-  root.addEventListener("transitionend", (event) => event.target === plane && event.propertyName === "color" && update());       // another theme
+  let settling = 0;
+  const settle = (frames) => { cancelAnimationFrame(settling); settling = requestAnimationFrame(() => { if (stage.offsetWidth || !frames) update(); else settle(frames - 1); }); };
+  const themes = new MutationObserver(() => settle(THEME_FRAMES));      // JupyterLab and VS Code say so on the body; canvases are drawn in the theme's colours
+  themes.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "data-vscode-theme-id"] });
 
   root.addEventListener("keydown", (event) => {      // undo and redo anywhere but in a text field, which has its own
     if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target.type === "text") return;
@@ -610,7 +637,8 @@ function render({ model, el }) {
     if (fresh.seq < state.seq) return;
     state = fresh;
     hints = model.get("hint_list");
-    const last = waiting[waiting.length - 1];
+    const last = waiting[waiting.length - 1], file = waiting.some((command) => command.seq <= state.seq && FILES.includes(command.do));
+    if (file) { fileSaid.textContent = state.error ? `Not done: ${state.error}` : state.message; fileSaid.hidden = false; }
     waiting = waiting.filter((command) => command.seq > state.seq);
     if (!waiting.length) {
       clearTimeout(patienceTimer);
@@ -627,6 +655,7 @@ function render({ model, el }) {
 
   const listeners = [["state", onState], ...["gray_jpg", "result_jpg", "truth_jpg", "reference_jpg"].map((name) => [name, () => load(name)])];
   for (const [name, act] of listeners) model.on(`change:${name}`, act);
+  model.on("msg:custom", offerCopy);
   const observer = new ResizeObserver(() => update());
   observer.observe(stage);
   observer.observe(plane);
@@ -636,7 +665,11 @@ function render({ model, el }) {
   say(state.message);
   return () => {
     for (const [name, act] of listeners) model.off(`change:${name}`, act);
+    model.off("msg:custom", offerCopy);
+    URL.revokeObjectURL(copyAddress);
     observer.disconnect();
+    themes.disconnect();
+    cancelAnimationFrame(settling);
     [previewTimer, suggestTimer, patienceTimer, planeTimer].forEach(clearTimeout);
   };
 }

@@ -7,7 +7,9 @@ import traitlets
 from colorlib.images import colorized_name
 from colorlib.widgets.hint_actions import SessionView, hex_color, perform
 from colorlib.widgets.hint_session import LARGEST, HintSession
-from colorlib.widgets.pictures import encode
+from colorlib.widgets.pictures import browser_copy, encode
+
+__all__ = ["HintPicker"]
 
 LIVE_QUALITY = 90            # of the JPEGs shown while clicking; the exported picture never was a JPEG
 CHANGING = ("add", "move", "delete", "clear", "undo", "redo", "load", "student", "select", "refresh")    # another pixel, other suggestions
@@ -19,6 +21,11 @@ class HintPicker(SessionView, anywidget.AnyWidget):
 
     `hints` is the `HintSet` being edited, `session` all of the state; both may be used while the picker is open, `refresh()` shows what changed.
     Errors are one sentence in the picker. Without a browser it is as good as its session.
+
+    >>> from colorlib import scenes
+    >>> picker = HintPicker(scenes.make_scene(1, 16).rgb, predict=lambda L, hints: hints.maps(*L.shape)[0])
+    >>> picker.act("undo"), len(picker.hints)
+    (('There is nothing to take back.', False), 0)
     """
 
     _esm = Path(__file__).with_name("hint_picker.js")
@@ -56,7 +63,7 @@ class HintPicker(SessionView, anywidget.AnyWidget):
                 self._show(self.state["message"])
             else:
                 self._suggestions = [] if name in CHANGING else self._suggestions
-                self._show(answer)
+                self._show(answer, copy_of=self.session.exported if name == "export" else None)
         return answer, failed
 
     def refresh(self):
@@ -73,8 +80,8 @@ class HintPicker(SessionView, anywidget.AnyWidget):
             self._seq = max(self._seq, seq)
             self.act(name, **arguments)
 
-    def _show(self, sentence, failed=False, picture=None):
-        """Send what has changed, in one message."""
+    def _show(self, sentence, failed=False, picture=None, copy_of=None):
+        """Send what has changed, in one message; then, for a link, the file `copy_of`: to the browser alone, a notebook would keep it."""
         session = self.session
         with self.hold_sync():
             self._send_picture("gray_jpg", session.gray)
@@ -90,6 +97,10 @@ class HintPicker(SessionView, anywidget.AnyWidget):
                           "color": list(session.color), "size": session.size, "snapped": session.snapped, "can_undo": session.hints.can_undo,
                           "can_redo": session.hints.can_redo, "hard_clamp": session.hard_clamp, "recent": [list(color) for color in session.recent],
                           "suggestions": [list(color) for color in self._suggestions], "curve": [list(point) for point in session.curve]}
+
+        if copy_of is not None:
+            content, note = browser_copy(copy_of)
+            self.send({"name": copy_of.name, "note": note}, [] if content is None else [content])
 
         # ipykernel 7.4 hands a comm's messages to the thread that last spoke on it: a running cell would keep every click waiting. Without its note
         # they go where the front end says, in JupyterLab to a thread of their own (a subshell).

@@ -1,5 +1,6 @@
 """User-guided colorization without a widget: a picture, the hints a person gives, a model, and the picture that follows."""
 import threading
+import time
 import warnings
 from dataclasses import replace
 from functools import wraps
@@ -14,6 +15,8 @@ from colorlib.lab import AB_STEP, map_to_gamut, rgb_to_lab
 from colorlib.widgets.hint_model import HintModel, paint
 from colorlib.widgets.pictures import draw_ab_plane, shrink
 
+__all__ = ["HintSession"]
+
 VIEW_SIDE = 512              # px of the longer side of the live result
 REFERENCE_SIDE = 256         # px of the longer side of the reference
 SUGGESTIONS = 8              # clusters, as in ideepcolor; between the colour that is there and grey
@@ -21,6 +24,7 @@ DISTINCT = 6.0               # CIE units between two colours worth offering apar
 START_COLOR = (48.0, 34.0)   # of the first click, before a colour was chosen: a warm red that shows on any picture (ours)
 LARGEST = 9                  # px, of a hint's side: ideepcolor's largest brush and the most a `HintSet` takes
 RECENT = 10                  # colours remembered
+SETTLED = 0.5                # s without another colour, after which one tried on a hint was meant: arrow keys go through many (ours)
 
 
 def _ab_of(color):
@@ -52,6 +56,10 @@ class HintSession:
     Positions are rows y and columns x of the picture, in pixels. `result`, `gray` and `truth` (None if unknown) are uint8 `(h, w, 3)`, at
     most VIEW_SIDE pixels long. Edits change `hints`; `update` predicts. Whatever goes wrong raises ValueError or FileNotFoundError with one
     sentence and leaves the hints as they were.
+
+    >>> session = HintSession(np.full((16, 24, 3), 90, np.uint8), predict=lambda L, hints: hints.maps(*L.shape)[0])
+    >>> session.add(3, 5, color="red"), session.update().shape, session.undo(), len(session.hints)
+    (0, (16, 24, 3), True, 0)
     """
 
     def __init__(self, picture, hints=(), predict="hintnet", *, reference=None, working_size=None, hard_clamp=False, folder=".",
@@ -67,7 +75,8 @@ class HintSession:
         self.view_L = images.lightness(images.Picture(view))                                       # (h, w)
         self.result = self.gray = paint(self.view_L, np.zeros((2, 1, 1), np.float32))
         self.color, self.size, self.snapped, self.selected = START_COLOR, 1, False, None
-        self.recent, self.scores, self._own, self.reference = [], {}, set(), None
+        self.recent, self.scores, self._own, self.reference, self.exported = [], {}, set(), None, None
+        self._recent_before, self._recolored = [], -np.inf                                         # the list without the colour being tried, since when
         if reference is not None:
             self.set_reference(reference)
 
@@ -124,7 +133,7 @@ class HintSession:
         self.snapped = False
         if self.selected is not None:
             self.hints.replace(self.selected, self.recolored(self.selected, a, b))
-            self._remember((a, b))
+            self._remember((a, b), trying=True)
         self.color = float(a), float(b)
         return self.snapped
 
@@ -191,9 +200,13 @@ class HintSession:
         self.snapped = bool(moved)
         return replace(hint, a=a, b=b)
 
-    def _remember(self, color):
-        color = float(color[0]), float(color[1])
-        self.recent = [color, *(other for other in self.recent if np.hypot(*np.subtract(other, color)) >= 1)][:RECENT]
+    def _remember(self, color, trying=False):
+        """Note a colour in `recent`. trying: of a hint that has one; it takes the place of another tried less than SETTLED before."""
+        color, now = (float(color[0]), float(color[1])), time.monotonic()
+        if not (trying and now - self._recolored < SETTLED):
+            self._recent_before = self.recent
+        self._recolored = now if trying else -np.inf
+        self.recent = [color, *(other for other in self._recent_before if np.hypot(*np.subtract(other, color)) >= 1)][:RECENT]
 
     # ------------------------------------------------------------ where colours come from
 
@@ -288,6 +301,7 @@ class HintSession:
             warnings.simplefilter("always")
             images.save_image(path, self.colorize())
         self._own.add(path.resolve())
+        self.exported = path
         return path, [str(note.message) for note in notes]
 
     def _path(self, path):

@@ -12,9 +12,12 @@ from colorlib import images
 from colorlib.figures import AB_LIMIT, OUTSIDE
 from colorlib.lab import ab_bins, gamut_mask, in_gamut, lab_to_rgb
 
+__all__ = ["describe_plane", "draw_ab_plane", "draw_heat", "image_html", "sentence_html", "shrink"]
+
 PIXELS_PER_UNIT = 2          # of a drawn ab plane: 441 pixels for -110..110
 PREVIEW_SIDE = 380           # pixels of the longer side; two previews fit a notebook's column
 JPEG_QUALITY = 92
+DOWNLOAD_LIMIT = 32 << 20    # bytes of a file that a page is given as a link; it is kept in the page's memory (ours)
 
 
 def draw_ab_plane(L, bins=None, limit=AB_LIMIT):
@@ -22,6 +25,9 @@ def draw_ab_plane(L, bins=None, limit=AB_LIMIT):
 
     bins `(Q, 2)`: marks every centre, with a dot where it is an sRGB colour at this L and a ring where it is not.
     limit: half the width in CIE units, S = 4 limit + 1. Raises ValueError for L outside [0, 100].
+
+    >>> draw_ab_plane(60).shape
+    (441, 441, 3)
     """
     if not 0 <= L <= 100:
         raise ValueError(f"L must be between 0 and 100, not {L}.")
@@ -41,21 +47,33 @@ def draw_ab_plane(L, bins=None, limit=AB_LIMIT):
 
 
 def describe_plane(L, count=313):
-    """One sentence: how many centres of an ab grid are sRGB colours at lightness L."""
+    """One sentence: how many centres of an ab grid are sRGB colours at lightness L.
+
+    >>> describe_plane(0)
+    'At L = 0, 1 of the 313 bin centres is a colour a screen can show.'
+    """
     live = int(gamut_mask(float(L), ab_bins(count)).sum())
     noun = "is a colour" if live == 1 else "are colours"
     return f"At L = {L:g}, {live} of the {count} bin centres {noun} a screen can show."
 
 
 def draw_heat(rgb, values, share=0.6):
-    """values `(h, w)` in [0, 1] over a picture `(H, W, 3)` uint8 that shines through, from dark violet, 0, to yellow, 1 (viridis): like rgb."""
+    """values `(h, w)` in [0, 1] over a picture `(H, W, 3)` uint8 that shines through, from dark violet, 0, to yellow, 1 (viridis): like rgb.
+
+    >>> draw_heat(np.zeros((16, 24, 3), np.uint8), np.ones((2, 3))).shape
+    (16, 24, 3)
+    """
     values = cv2.resize(np.asarray(values, np.float32), rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR).clip(0, 1)
     heat = cv2.cvtColor(cv2.applyColorMap(np.rint(255 * values).astype(np.uint8), cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     return cv2.addWeighted(heat, share, np.ascontiguousarray(rgb), 1 - share, 0)
 
 
 def shrink(rgb, side=PREVIEW_SIDE):
-    """rgb `(H, W, 3)` uint8 or uint16 -> uint8, at most `side` pixels long; small pictures keep their size."""
+    """rgb `(H, W, 3)` uint8 or uint16 -> uint8, at most `side` pixels long; small pictures keep their size.
+
+    >>> shrink(np.zeros((760, 500, 3), np.uint16)).shape
+    (380, 250, 3)
+    """
     scale = min(1, side / max(rgb.shape[:2]))
     if scale < 1:
         size = [max(1, round(n * scale)) for n in rgb.shape[1::-1]]
@@ -69,33 +87,45 @@ def encode(rgb, kind=".png", quality=JPEG_QUALITY):
     return cv2.imencode(kind, np.ascontiguousarray(rgb[..., ::-1] if rgb.ndim == 3 else rgb), options)[1].tobytes()
 
 
-def image_html(rgb, alt, kind=".png", caption=""):
-    """A picture `(H, W, 3)` uint8 as an HTML figure that carries its own data and an alt text. kind: .png or .jpg."""
+def image_html(rgb, alt, kind=".png", caption="", markup=""):
+    """A picture `(H, W, 3)` uint8 as an HTML figure that carries its own data and an alt text. kind: .png or .jpg.
+
+    caption: text under it, escaped; markup: HTML after that, taken as it is.
+
+    >>> image_html(np.zeros((4, 6, 3), np.uint8), "a <black> picture")[:57]
+    '<figure style="margin:0"><img alt="a &lt;black&gt; pictur'
+    """
     source = f"data:image/{'jpeg' if kind == '.jpg' else 'png'};base64,{base64.b64encode(encode(rgb, kind)).decode()}"
     height, width = rgb.shape[:2]
     return (f'<figure style="margin:0"><img alt="{html.escape(alt)}" src="{source}" width="{width}" height="{height}"'
-            f' style="max-width:100%; height:auto"><figcaption>{html.escape(caption)}</figcaption></figure>')
+            f' style="max-width:100%; height:auto"><figcaption>{html.escape(caption)}{markup}</figcaption></figure>')
 
 
 def sentence_html(text, is_error=False):
-    """One sentence for an HTML widget; screen readers announce it."""
+    """One sentence for an HTML widget; screen readers announce it.
+
+    >>> sentence_html("2 < 3")
+    '<p role="status">2 &lt; 3</p>'
+    """
     role, start = ("alert", "<b>Not done:</b> ") if is_error else ("status", "")
     return f'<p role="{role}">{start}{html.escape(str(text))}</p>'
 
 
-def attempt(work, message, name, kept="the last picture stays"):
+def attempt(work, message, name, after=""):
     """Do the work for an HTML widget `message`, which gets the sentence it returns, if any, or that of its error. name: who is to blame for errors
-    that nobody foresaw; kept: what is not lost."""
+    that nobody foresaw; after: a sentence that follows an error's."""
     try:
         if sentence := work():
             message.value = sentence_html(sentence)
+        return
     except MemoryError:
-        message.value = sentence_html("There is not enough memory for this picture: make it smaller.", True)
+        wrong = "There is not enough memory for this picture: make it smaller."
     except (ValueError, OSError) as error:
-        message.value = sentence_html(" ".join(str(error).split()), True)
+        wrong = " ".join(str(error).split())
     except Exception as error:  # noqa: BLE001 - a model may fail in any way, and its words must reach the person, not a log
         reason = " ".join(str(error).split()) or "no reason given"
-        message.value = sentence_html(f"{name} failed ({type(error).__name__}: {reason}): {kept}.", True)
+        wrong = f"{name} failed ({type(error).__name__}: {reason}): the last picture stays."
+    message.value = sentence_html(f"{wrong} {after}".strip(), True)
 
 
 # ---------------------------------------------------------------- a model's answer, a file
@@ -107,6 +137,19 @@ def check_ab(ab, name):
     if ab.ndim != 3 or len(ab) != 2 or not ab.size or not np.isfinite(ab).all():
         raise ValueError(f"{name} must return finite ab (2, h, w) in CIE units, not an array {ab.shape}.")
     return ab
+
+
+def browser_copy(path):
+    """(the bytes of a file for a link in the page, what is said after the link); of a file larger than DOWNLOAD_LIMIT (None, where it is instead)."""
+    size = Path(path).stat().st_size
+    if size > DOWNLOAD_LIMIT:
+        return None, f"At {size / 1e6:.0f} MB the file is too large for a link in this page: download it in the file browser."
+    return Path(path).read_bytes(), f"({max(1, round(size / 1000)):,} kB) to the computer of this browser."
+
+
+def still_shown(name):
+    """What follows an error where the picture of another file stays in sight."""
+    return f"The picture below is still {name}."
 
 
 def export_picture(folder, path, picture, overwrite=False):

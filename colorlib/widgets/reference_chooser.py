@@ -4,15 +4,15 @@ import threading
 import uuid
 from pathlib import Path
 
-from ipywidgets import HTML, Box, Button, Dropdown, FileUpload, HBox, Text, ToggleButton, VBox
+from ipywidgets import HTML, Box, Button, Checkbox, Dropdown, Text, VBox
 
 from colorlib.images import colorized_name
-from colorlib.widgets.caption_box import ROW
 from colorlib.widgets.caption_session import Newest
-from colorlib.widgets.explorer import WIDE
-from colorlib.widgets.photo import UPLOAD_LIMIT, answer_at_once, take_upload
+from colorlib.widgets.controls import PICTURE, PICTURES, ROW, WIDE, answer_at_once, file_places, fixed, key_guard, typed_path
 from colorlib.widgets.pictures import attempt, draw_heat, encode, image_html, sentence_html, shrink
 from colorlib.widgets.reference_session import KINDS, ReferenceSession, describe
+
+__all__ = ["ReferenceChooser"]
 
 THUMBNAIL = 84               # px of the longer side of the picture on a button
 
@@ -23,31 +23,38 @@ class ReferenceChooser(VBox):
     Own references come by upload or path. `kind` and `mirror` spoil the reference; where the method has a gate, `overlay` shows how far each place
     trusts its match. Save writes the whole picture and never replaces a file. `buttons` is {name: button}, `session` the rest of the state; `result`
     waits for the colouring at hand. Errors are one sentence in `message`, and the last good picture stays.
+
+    >>> from colorlib import scenes
+    >>> albums = {word: scenes.make_scene(1, 16, color=word).rgb for word in ("red", "blue")}
+    >>> chooser = ReferenceChooser(scenes.make_scene(2, 16).rgb, albums, lambda L, reference: 0 * L[None].repeat(2, 0))
+    >>> chooser.choose("blue"); chooser.result.shape, chooser.session.chosen
+    ((16, 16, 3), 'blue')
     """
 
     def __init__(self, picture, references=None, method="gray2color", model=None, **options):
         self.session = session = picture if isinstance(picture, ReferenceSession) else ReferenceSession(picture, references, method, model, **options)
         self.worker, self.lock, self.wanted = Newest(self._color), threading.RLock(), session.chosen
         self.buttons, self.looks, self.strip, self._mark = {}, HTML(layout={"display": "none"}), Box(layout=ROW), f"reference-{uuid.uuid4().hex}"
-        self.upload = FileUpload(accept="image/*", description="Your own reference", tooltip=f"up to {UPLOAD_LIMIT}", layout={"width": "16em"})
+        self.area, self.upload = file_places(self.add, self._refuse, "Your own reference", "Drop your own reference here, or press to choose one")
         self.path = Text(description="or its path", placeholder="holiday/beach.jpg, then Enter", continuous_update=False, **WIDE)
         self.kind = Dropdown(options=[(words, kind) for kind, words in KINDS.items()], value=session.kind, description="Reference", **WIDE)
-        self.mirror = ToggleButton(value=session.mirrored, description="Mirror it", icon="arrows-h", tooltip="Exchange its left and right")
-        self.overlay = ToggleButton(description="Show the gate", icon="eye", tooltip="How far each place trusts its match")
+        self.mirror = Checkbox(value=session.mirrored, description="Mirror it", tooltip="Exchange its left and right", indent=False, layout=fixed("8em"))
+        self.overlay = Checkbox(description="Show the gate", tooltip="How far each place trusts its match", indent=False, layout=fixed("10em"))
         self.name = Text(value=colorized_name(Path(session.picture.path or "photo.png").name), description="Save as", **WIDE)
-        self.save = Button(description="Save full size", icon="download", tooltip="Write the coloured photo")
-        self.message, self.numbers, self.gray, self.reference, self.view, self.gate = (HTML() for _ in range(6))
-        self.upload.observe(self._on_upload, "value")
-        self.path.observe(lambda change: change["new"].strip() and self.add(change["new"].strip()), "value")
+        self.save = Button(description="Save full size", icon="download", tooltip="Write the coloured photo", layout=fixed())
+        self.message, self.numbers = HTML(), HTML()
+        self.gray, self.reference, self.view, self.gate = (HTML(layout=PICTURE) for _ in range(4))
+        self.path.observe(lambda change: typed_path(change["new"]) and self.add(typed_path(change["new"])), "value")
         for control in (self.kind, self.mirror):
             control.observe(lambda _: self._ask(), "value")
         self.overlay.observe(lambda _: self._show_gate(), "value")
         self.save.on_click(lambda _: attempt(self._save, self.message, session.name))
         width, height = session.picture.size
         self.gray.value = image_html(session.gray, "The picture in grey", ".jpg", f"lightness L of {width} x {height} pixels")
-        super().__init__([self.looks, self.strip, HBox([self.upload, self.path]), Box([self.kind, self.mirror, self.overlay], layout=ROW),
-                          self.message, Box([self.gray, self.reference, self.view, self.gate], layout=ROW | {"grid_gap": "8px"}), self.numbers,
-                          HBox([self.name, self.save])])
+        super().__init__([self.looks, self.strip, *([self.area] if self.area else []), Box([self.upload, self.path], layout=ROW),
+                          Box([self.kind, self.mirror, self.overlay], layout=ROW),
+                          self.message, Box([self.gray, self.reference, self.view, self.gate], layout=PICTURES), self.numbers,
+                          Box([self.name, self.save], layout=ROW), *key_guard()])
         self._show_buttons()
         self._show_reference()
         self._show_result()
@@ -92,13 +99,12 @@ class ReferenceChooser(VBox):
             return f"Coloured from {self.session.describe()}."
         attempt(work, self.message, self.session.name)
 
-    def _on_upload(self, change):
-        if change["new"]:
-            self.add(take_upload(self.upload))
+    def _refuse(self, sentence):
+        self.message.value = sentence_html(sentence, True)
 
     def _save(self):
         self.worker.wait()
-        path, notes = self.session.export(self.name.value)
+        path, notes = self.session.export(typed_path(self.name.value))
         width, height = self.session.picture.size
         return " ".join([f"Saved {path} at {width} x {height} pixels.", *notes])
 
@@ -106,10 +112,12 @@ class ReferenceChooser(VBox):
         """A button for each reference that has none yet. The pictures are backgrounds: its name stays text, also where styles do not arrive."""
         looks = []
         for name, rgb in list(self.session.references.items())[len(self.buttons):]:
-            button = Button(description=name, tooltip=f"Take the colours of {name}", layout={"width": "112px", "height": f"{THUMBNAIL + 32}px"})
+            button = Button(description=name, tooltip=f"Take the colours of {name}",
+                            layout=fixed("112px") | {"height": f"{THUMBNAIL + 44}px"})
             mark, data = f"{self._mark}-{len(self.buttons)}", base64.b64encode(encode(shrink(rgb, THUMBNAIL), ".jpg")).decode()
             looks.append(f"<style>.{mark}.jupyter-button {{background-image:url(data:image/jpeg;base64,{data}); background-repeat:no-repeat;"
-                         f" background-position:center 4px; padding:{THUMBNAIL + 4}px 4px 0; line-height:24px}}</style>")
+                         f" background-position:center 4px; padding:{THUMBNAIL + 4}px 4px 0; line-height:18px; white-space:normal;"
+                         " overflow-wrap:anywhere}</style>")
             button.add_class(mark)
             button.on_click(lambda _, name=name: self.choose(name))
             answer_at_once(button)

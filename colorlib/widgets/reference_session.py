@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from colorlib import data, images, reference_scores, scenes, zoo
+from colorlib import data, images, painting, scenes, zoo
 from colorlib.data.sources import PICTURE_SUFFIXES, decode, list_files
+from colorlib.metrics import reference_scores
 from colorlib.references import make_reference
 from colorlib.widgets.caption_session import FUNCTION_SIZE, REMEMBERED
 from colorlib.widgets.hint_session import locked
 from colorlib.widgets.pictures import PREVIEW_SIDE, check_ab, export_picture, shrink
+
+__all__ = ["ReferenceSession"]
 
 PLAIN = "plain"
 KINDS = {PLAIN: "as it is", "self": "turned, cropped and bent", "recolored": "with other hues", "inverted": "with opposite hues",
@@ -39,6 +42,11 @@ class ReferenceSession:
     kind has it. `result` and `gray` are uint8 `(h, w, 3)`, at most 380 pixels long; `painted` says which (chosen, kind, mirrored) the result is from,
     None while it is grey. `gate` `(h, w)` in [0, 1] is how far each place trusted its match, None for methods without one. Raises ValueError for a
     method without references or where no reference can be read, FileNotFoundError for a missing picture, each with one sentence.
+
+    >>> white = np.full((16, 24, 3), 255, np.uint8)
+    >>> session = ReferenceSession(white, {"white": white}, lambda L, reference: 0 * L[None].repeat(2, 0))
+    >>> session.choose(mirrored=True); session.describe(), session.update().shape
+    ('white, mirrored', (16, 24, 3))
     """
 
     def __init__(self, picture, references=None, method="gray2color", model=None, *, kind=PLAIN, mirrored=False, weights=None, working_size=None,
@@ -94,7 +102,7 @@ class ReferenceSession:
 
     def add(self, source, name=None):
         """One more reference, what `images.open_image` reads. Returns its name, by default the file's, with a number if another one has it."""
-        rgb = zoo.reduce_reference(decode(source), self.side)
+        rgb = painting.reduce_reference(decode(source), self.side)
         name = wanted = str(name or _name_of(source) or f"reference {len(self.references) + 1}")
         number = 1
         while name in self.references:

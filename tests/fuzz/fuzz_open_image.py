@@ -23,7 +23,7 @@ MAX_PIXELS = 1 << 20         # of a fuzzed picture: seconds would be wasted on l
 
 def check(data):
     """Open bytes as a file; returns the `Picture`, or the sentence. Raises AssertionError, or what the opener let through."""
-    from colorlib.reading import open_image
+    from colorlib.images.reading import open_image
     try:
         picture = open_image(io.BytesIO(data), max_pixels=MAX_PIXELS)
     except ValueError as error:
@@ -39,10 +39,10 @@ def check(data):
 
 def main():
     import atheris
-    with atheris.instrument_imports(include=["PIL", "colorlib.reading"]):
+    with atheris.instrument_imports(include=["PIL", "colorlib.images.reading"]):
         from PIL import Image
 
-        import colorlib.reading          # noqa: F401
+        import colorlib.images.reading          # noqa: F401
         Image.init()
     warnings.simplefilter("error")
     noise, stderr = tempfile.TemporaryFile(), os.dup(2)

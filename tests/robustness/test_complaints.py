@@ -1,4 +1,4 @@
-"""What users of other colorizers complain about most: README's table names a test for each complaint, and the tests that stand nowhere else are here."""
+"""What users of other colorizers complain about most: the table in tests/README.md names a test for each complaint, and the tests that stand nowhere else are here."""
 import ast
 import json
 import os
@@ -32,14 +32,14 @@ def run_python(code, *arguments, **environment):
 # ---------------------------------------------------------------- the table
 
 def test_every_complaint_names_tests_that_exist(tally):
-    section = (ROOT / "README.md").read_text().partition("\n## Questions\n")[2].partition("\n## ")[0]
+    section = (ROOT / "tests" / "README.md").read_text(encoding="utf-8").partition("\n## What people report of other colorizers\n")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:-1] for line in section.splitlines() if re.match(r"\| \d+ \|", line)]
     assert [int(row[0]) for row in rows] == list(range(1, 16))
     for number, complaint, answer, tests in rows:
-        links = re.findall(r"\[(\w+)\]\((tests/[\w/]+\.py)\)", tests)
+        links = re.findall(r"\[(\w+)\]\(([\w/]+\.py)\)", tests)
         assert complaint.strip() and answer.strip() and links, number
         for name, path in links:
-            functions = [node.name for node in ast.parse((ROOT / path).read_text()).body if isinstance(node, ast.FunctionDef)]
+            functions = [node.name for node in ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
             assert name in functions, f"{path} has no {name}"
         tally(complaints=1, tests_named=len(links))
 
@@ -57,7 +57,7 @@ def test_every_requirement_is_pinned():
 
 def test_nothing_is_compiled_when_it_is_installed():
     kinds = {path.suffix for path in (ROOT / "colorlib").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    assert kinds <= {".py", ".js", ".css"}
+    assert kinds <= {".py", ".js", ".css", ".md"}
     assert not (ROOT / "setup.py").exists() and "ext-modules" not in (ROOT / "pyproject.toml").read_text()
 
 

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from colorlib import __main__ as cli
-from colorlib import checkpoints, data, files, train, zoo
+from colorlib import data, files, train, zoo
+from colorlib.train import checkpoints
 from colorlib.papers import photonet
 from tests.data_samples import fill
 from tests.robustness import crash_runs, tiny_runs

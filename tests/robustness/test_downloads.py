@@ -16,13 +16,14 @@ import zlib
 import pytest
 import torch
 
-from colorlib import classifiers, learned_metrics, vgg
+from colorlib import classifiers, vgg
+from colorlib.metrics import learned_metrics
 from colorlib.data import downloads, public_sets
 from colorlib.data.archives import extract
 from colorlib.data.downloads import download
 from colorlib.data.shards import find_shards
 from colorlib.papers import color2embed, koalarization, language
-from colorlib.saliency_methods import download_network
+from colorlib.saliency.saliency_methods import download_network
 
 CONTENT = bytes(range(256)) * 400                 # 102,400 bytes
 SHA256, TAG = hashlib.sha256(CONTENT).hexdigest(), '"v1"'

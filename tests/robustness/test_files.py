@@ -26,7 +26,9 @@ from PIL import Image
 
 import colorlib
 from colorlib import __main__ as cli
-from colorlib import classifiers, files, fooling_answers, hints, images, learned_metrics, pretrained, results, zoo
+from colorlib import classifiers, files, hints, images, pretrained, results, zoo
+from colorlib.fooling import fooling_answers
+from colorlib.metrics import learned_metrics
 from colorlib.papers import cic
 
 PACKAGE = Path(colorlib.__file__).parent
@@ -40,11 +42,11 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="starting processes t
 ALLOWED = {
     "files.py": "the one place", "bench/": "scripts that measure in folders of their own, deleted afterwards",
     "export.py": "a library writes into a temporary folder, write_atomic the result",
-    "checkpoints.py": "checkpoints in two generations and a log of lines, tested in test_crashes.py", "data/shards.py": "shards, tested in test_crashes.py",
+    "train/checkpoints.py": "checkpoints in two generations and a log of lines, tested in test_crashes.py", "data/shards.py": "shards, tested in test_crashes.py",
     "data/packing.py": "packs, whole folders that get their name at the end, tested in test_crashes.py",
     "data/archives.py": "an unpacked folder gets its name at the end", "data/downloads.py": "what is kept of an interrupted download",
-    "saliency.py": "rows that an interrupted run finds again",
-    "data/video_writing.py": "PyAV writes into a name that files.py gives", "reproduce_all.py": "what a command prints, line by line",
+    "saliency/__init__.py": "rows that an interrupted run finds again",
+    "data/video_writing.py": "PyAV writes into a name that files.py gives", "experiments/reproduce_all.py": "what a command prints, line by line",
 }
 WRITERS = {"write_text", "write_bytes", "imwrite", "imsave", "save_file", "tofile", "to_csv", "open_memmap", "savez", "savez_compressed", "savetxt",
     "TarWriter", "ShardWriter",

@@ -29,8 +29,9 @@ from skimage import data
 
 import colorlib
 from colorlib import __main__ as cli
-from colorlib import albums, images, reading, zoo
-from colorlib.damage import PNG_MAGIC
+from colorlib import albums, images, painting, zoo
+from colorlib.images import reading
+from colorlib.images.damage import PNG_MAGIC
 from colorlib.files import printable
 from colorlib.hints import Hint, HintSet, as_hints
 from colorlib.images import open_image, save_image
@@ -595,7 +596,7 @@ DEFUSED = ("png 10k", "png pixels beyond", "png profile", "png text", "png itxt"
 LIMIT = 2 << 30
 BOMB_SQUAD = """
 import os, pickle, resource, sys, time
-from colorlib.reading import open_image
+from colorlib.images.reading import open_image
 for name, content in pickle.load(open(sys.argv[1], "rb")).items():
     start = time.perf_counter()
     try:
@@ -782,7 +783,7 @@ def test_a_network_that_gives_no_numbers(value, workshop, capfd, monkeypatch, ta
 def test_no_memory(error, place, workshop, capfd, monkeypatch, tally):
     """A picture too large is refused; the small one after it is painted."""
     Image.open("photo.png").resize((60, 40)).save("a.png")
-    target, name = {"network": (zoo.get("koalarization").papers, "colorize"), "merge": (zoo, "enlarge"), "reading": (images, "lightness")}[place]
+    target, name = {"network": (zoo.get("koalarization").papers, "colorize"), "merge": (painting, "enlarge"), "reading": (images, "lightness")}[place]
     real, times = getattr(target, name), iter([True])
 
     def lacking(*arguments, **options):

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from colorlib import hints, images, lab, references, saliency, simulated_hints
+from colorlib import hints, images, lab, references, saliency
+from colorlib.hints import simulated_hints
 from colorlib.hints import Hint, HintSet
-from colorlib.picking import AB_RANGE
+from colorlib.hints.picking import AB_RANGE
 
 few = settings(derandomize=True, max_examples=60, deadline=None, database=None)
 fewer = settings(few, max_examples=25)

@@ -22,8 +22,9 @@ import pytest
 import torch
 
 from colorlib import __main__ as command
-from colorlib import (captions, classifiers, convert, experiments, fooling, fooling_answers, images, learned_metrics, results, saliency, scenes, vgg, widgets,
-                      zoo)
+from colorlib import captions, classifiers, convert, experiments, fooling, images, results, saliency, scenes, vgg, widgets, zoo
+from colorlib.fooling import fooling_answers
+from colorlib.metrics import learned_metrics
 from colorlib.data import Shards, packing
 from colorlib.data.sources import Pictures
 from colorlib.data.videos import Video
@@ -745,7 +746,7 @@ def test_a_name_cannot_be_a_formula_of_a_spreadsheet(name, tmp_path, tally):
 
 def test_uploads_lose_their_folders():
     upload = SimpleNamespace(value=({"name": "../../.bashrc", "content": b""},))
-    assert images.colorized_name(widgets.photo.take_upload(upload).name) == ".bashrc_colorized.png"
+    assert images.colorized_name(widgets.controls.take_upload(upload).name) == ".bashrc_colorized.png"
     assert images.colorized_name("..\\..\\x.png") == "x_colorized.png"
 
 

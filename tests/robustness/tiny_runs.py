@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from colorlib import data, experiments, references, scenes, train, zoo
+from colorlib import data, experiments, painting, references, scenes, train, zoo
 
 SIDE, STEPS, SCENES = 32, 3, 6
 PATCH = 64                              # what the stacked GAN's discriminators are made for
@@ -58,7 +58,7 @@ def paint(name, model=None, side=40):
     given = {"hints": [(5, 7, "steelblue"), (30, 20, "#8b4513")], "caption": CAPTION, "reference": scenes.make_scene(2, side).rgb}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")      # of words a tiny vocabulary lacks
-        picture = zoo.colorize(picture, name, model=model or zoo.load(name, device="cpu"), **{key: given[key] for key in row.conditions + row.optional})
+        picture = painting.colorize(picture, name, model=model or zoo.load(name, device="cpu"), **{key: given[key] for key in row.conditions + row.optional})
     return torch.from_numpy(np.ascontiguousarray(picture.rgb))
 
 
