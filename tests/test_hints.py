@@ -1,5 +1,4 @@
 """colorlib.hints: where hints land, what undo brings back, what a file keeps, and what is refused in one sentence."""
-import doctest
 import io
 import json
 import os
@@ -47,11 +46,6 @@ def hint_sets(draw, most=6):
     height, width = draw(SIDES), draw(SIDES)
     hint = st.builds(Hint, st.floats(-0.5, height - 0.5), st.floats(-0.5, width - 0.5), st.floats(-87, 99), st.floats(-108, 95), SIZES)
     return HintSet(height, width, draw(st.lists(hint, max_size=most)), draw(st.none() | st.just("a" * 64)))
-
-
-def test_the_docstring_is_true():
-    assert doctest.testmod(module).failed == 0 and doctest.testmod(module).attempted > 5
-
 
 # ---------------------------------------------------------------- maps
 
