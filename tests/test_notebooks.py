@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-TAGS = {"nbval-ignore-output", "nbval-skip", "skip-execution", "setup", "exercise"}
+TAGS = {"elsewhere", "nbval-ignore-output", "nbval-skip", "skip-execution", "setup", "exercise"}
 MIMES = {"text/plain", "text/markdown", "image/png", "application/vnd.jupyter.widget-view+json"}
 HEADINGS = ["## Setup", "## 1 The idea", "## 2 Look at the data", "## 7 Exercises", "## What to remember", "## References"]
 MAX_LINES, MAX_BYTES = 30, 1.2 * 2 ** 20
@@ -81,3 +81,35 @@ def test_skeleton(notebook):
 def test_results_are_rendered_not_typed(notebook):
     _, content = notebook
     assert not re.search(r"\d\d\.\d+ ?dB|(?<![\w.])0\.\d{3,}(?![\d.])", text(content)), "a measured number in prose rots: render it from the CSV"
+
+
+def test_a_chapter_opens_elsewhere_and_hands_over_to_the_next(notebook):
+    path, content = notebook
+    first, prose = "".join(content["cells"][0]["source"]), text(content)
+    assert f"(https://colab.research.google.com/github/colorlib/colorlib/blob/main/notebooks/{path.name})" in first
+    assert f"(https://mybinder.org/v2/gh/colorlib/colorlib/main?labpath=notebooks%2F{path.name})" in first
+    following = NOTEBOOKS[NOTEBOOKS.index(path) + 1:][:1]
+    for other in following:
+        assert f"Next: [{other.name[:2]} " in prose and f"]({other.name})" in prose, f"{path.name} must end with: Next: [{other.name[:2]} ...]({other.name})"
+
+
+def test_one_table_grows_through_the_course(notebook):
+    path, content = notebook
+    assert any(f'course.so_far("{path.name[:2]}")' in "".join(cell["source"]) for cell in code(content))
+
+
+def test_recall_questions_say_where_the_answer_stands(notebook):
+    _, content = notebook
+    questions = re.findall(r"^\d+\. .*$", text(content).split("**Recall.**")[1].split("## What to remember")[0], re.M)
+    sections = set(re.findall(r"^## (\d) ", text(content), re.M))
+    assert 6 <= len(questions) <= 10
+    for question in questions:
+        where = re.search(r"\((exercise \d\.\d|\d(?:, \d)*)\)$", question)
+        assert where, f"{question!r} names no section"
+        assert where[1].startswith("exercise") or set(where[1].split(", ")) <= sections, question
+
+
+def test_every_code_cell_has_its_sentence(notebook):
+    _, content = notebook
+    kinds = [cell["cell_type"] for cell in content["cells"]]
+    assert [index for index, pair in enumerate(zip(kinds, kinds[1:])) if pair == ("code", "code")] == [], "a sentence between two code cells"
