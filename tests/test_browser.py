@@ -484,12 +484,14 @@ def test_what_came_of_a_file_stands_beside_its_button(gallery, lab):
     page.page.set_viewport_size({"width": 1366, "height": 768})
     page.click(0.3, 0.25)
     page.open("Save and load")
+    page.page.evaluate("document.querySelector('.hp-sections details:last-child').scrollIntoView({ block: 'end' })")
     section = page.root.locator("details").last
     page.field("Picture").fill(f'"{lab.folder / "beside <b>.png"}"')                                 # in quotes, as Windows copies a path
     page.after(page.button("Save full size").click)
-    section.get_by_text("Saved").scroll_into_view_if_needed()
-    assert "at 256 x 192 pixels" in section.inner_text() and page.button("Save full size").is_visible()
     link = section.get_by_role("link", name="Download beside <b>.png")
+    link.wait_for(timeout=SOON)
+    seen, below = page.page.locator(".jp-WindowedPanel-outer").first.bounding_box(), link.bounding_box()
+    assert "at 256 x 192 pixels" in section.inner_text() and below["y"] + below["height"] <= seen["y"] + seen["height"]     # without scrolling
     with page.page.expect_download() as download:
         link.click()
     assert download.value.suggested_filename.startswith("beside ")

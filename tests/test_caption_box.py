@@ -107,7 +107,8 @@ def test_a_function_that_returns_something_else(photo, answer):
     ("a re", "'re' is read as an unknown word until it is finished: red."),
     ("a re ", "'re' is not one of the 19 words this model knows: it is read as an unknown word; nearest known: red."),
     ("zebra re", "'zebra' and 're' are not among the 19 words this model knows: they are read as unknown words; nearest known: re (red)."),
-    ("foo bar bat foo", "'foo', 'bar' and 'bat' are not among the 19 words this model knows: they are read as unknown words; nearest known: bar (car)."),
+    ("foo bar bat foo", "'foo', 'bar' and 'bat' are not among the 19 words this model knows: they are read as unknown words."),
+    ("turtel pumkpin zebra", "'turtel', 'pumkpin' and 'zebra' are not among the 19 words this model knows: they are read as unknown words; nearest known: turtel (turtle)."),
     ("2 red car", "by_first_word knows every word; '2' cannot be read, only words in letters can."),
     ("2 🚗", "'2' and '🚗' cannot be read, only words in letters can."),
     ("Ein rotes Auto", "'ein', 'rotes' and 'auto' are not among the 19 words this model knows: they are read as unknown words."),
@@ -284,7 +285,7 @@ def test_undo_and_the_list_of_earlier_captions(box):
 def test_another_photo_and_saving(tmp_path, photo):
     images.save_image(tmp_path / "old cat.png", photo[:40])
     box = widgets.CaptionBox(photo, "a red car", by_first_word, folder=tmp_path)
-    box.path.value = f" {tmp_path / 'old cat.png'} "
+    box.path.value = f" '{tmp_path / 'old cat.png'}' "
     assert box.result.shape == (40, 80, 3) and mean_ab(box.result)[0] > 20 and box.name.value == "old cat_colorized.png"
     assert "80 x 40 pixels" in box.gray.value
     box.save.click()
@@ -297,6 +298,7 @@ def test_another_photo_and_saving(tmp_path, photo):
     shown = box.view.value
     upload(box, "<i>.png", b"<html><body>not a picture")
     assert 'role="alert"' in box.message.value and "web page" in box.message.value and "<i>" not in box.message.value
+    assert "The picture below is still dog.png." in text_of(box.message)
     box.path.value = str(tmp_path / "missing.jpg")
     assert "missing.jpg does not exist" in box.message.value and box.view.value == shown and box.session.picture.size == (80, 56)
 

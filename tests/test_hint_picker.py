@@ -2,6 +2,7 @@
 import io
 import json
 import threading
+from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
@@ -88,6 +89,24 @@ def test_colours_can_be_typed(session, color):
     assert np.allclose(session.color, expected[1:], atol=1 if isinstance(color, tuple) else 0.01)
 
 
+def test_colours_gone_through_quickly_leave_one_behind(session, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(widgets.hint_session, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    session.add(10, 60, color=(40, 20))
+    for a in (35, 30, 25):                                       # an arrow key held down
+        now[0] += 0.1
+        session.set_color((a, 20))
+    assert session.recent == [(25.0, 20.0), (40.0, 20.0)] and session.hints[0].a == pytest.approx(25, abs=1)
+    now[0] += 0.6                                                # it stood for a while, then another is tried: back over the first
+    for a in (30, 40):
+        now[0] += 0.1
+        session.set_color((a, 20))
+    assert session.recent == [(40.0, 20.0), (25.0, 20.0)]
+    session.add(20, 20)
+    session.set_color((0, 50))                                   # a colour used for a hint is not lost, however soon the next comes
+    assert session.recent == [(0.0, 50.0), (40.0, 20.0), (25.0, 20.0)]
+
+
 def test_moving_follows_the_gamut_and_is_one_step(session):
     session.add(10, 60, color=(40, 20))
     session.move(0, 50, 3)
@@ -153,6 +172,21 @@ def test_save_and_load(session, tmp_path, photo):
     small = widgets.HintSession(widgets.shrink(photo, 40), predict=nearest, folder=tmp_path)
     small.load_hints("a.json", check_picture=False)
     assert small.hints[0].y == pytest.approx((10 + 0.5) / 2 - 0.5)     # relative coordinates
+
+
+def test_paths_in_quotes_and_a_copy_for_the_browser(photo, tmp_path, monkeypatch):
+    picker, sent = widgets.HintPicker(photo, predict=nearest, folder=tmp_path), []
+    monkeypatch.setattr(picker, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    assert picker.act("save", path=f'"{tmp_path / "a.json"}"')[1] is False and (tmp_path / "a.json").exists()
+    assert picker.act("load", path="'a.json'") == ("Loaded a.json. The picture has no hints.", False) and sent == []
+    send(picker, "export", path='"out.png"')
+    (content, (data,)), = sent
+    assert content["name"] == "out.png" and "to the computer of this browser" in content["note"] and data == (tmp_path / "out.png").read_bytes()
+    send(picker, "export", seq=2, path="out.xyz")
+    assert "does not end in a suffix" in picker.state["error"] and len(sent) == 1
+    monkeypatch.setattr(widgets.pictures, "DOWNLOAD_LIMIT", 100)
+    send(picker, "export", seq=3, path="large.png")
+    assert "too large for a link" in sent[1][0]["note"] and sent[1][1] == []
 
 
 def test_export_is_the_whole_picture(tmp_path):

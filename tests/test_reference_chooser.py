@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from colorlib import images, painting, scenes, widgets, zoo
-from colorlib.metrics import reference_scores
 from colorlib.lab import rgb_to_lab
+from colorlib.metrics import reference_scores
 from colorlib.papers import gray2color
 from colorlib.references import make_reference
 from colorlib.widgets.pictures import draw_heat
@@ -246,8 +246,10 @@ def test_own_references(chooser, tmp_path):
     assert mean_ab(chooser.result)[0] < -20 and list(chooser.buttons) == ["red", "blue", "<i>leaf.png"] and chooser.upload.value == ()
     assert "<i>" not in chooser.view.value + chooser.reference.value + chooser.message.value + chooser.looks.value
     assert chooser.strip.children == tuple(chooser.buttons.values()) and len(re.findall("<style>", chooser.looks.value)) == 3
+    chooser.add(RED, "IMG_2041.jpg")
+    assert chooser.buttons["IMG_2041.jpg"].description == "IMG_2041.jpg"
     images.save_image(tmp_path / "red.png", RED)
-    chooser.path.value = f" {tmp_path / 'red.png'} "
+    chooser.path.value = f" '{tmp_path / 'red.png'}' "
     assert mean_ab(chooser.result)[0] > 20 and "red.png" in chooser.buttons
     shown, names = chooser.view.value, list(chooser.buttons)
     for path, words in ((tmp_path / "missing.jpg", "missing.jpg does not exist"), (tmp_path, "is a folder")):

@@ -114,7 +114,8 @@ def test_image_html_escapes_and_keeps_the_pixels(photo):
 
 
 def test_comparison_shows_grey_and_colour_of_one_lightness(photo):
-    (_, gray), (_, color) = pictures_in(widgets.compare_html(images.Picture(photo)))
+    (_, gray), (_, color) = pictures_in(page := widgets.compare_html(images.Picture(photo), (4032, 2899)))
+    assert "what the network sees" in page and "<i>Save full size</i> writes 4032 x 2899 pixels" in page
     assert gray.shape == color.shape == photo.shape
     gray, color = rgb_to_lab(gray), rgb_to_lab(color)
     assert np.abs(gray[..., 1:]).max() < 2 < np.abs(color[..., 1:]).max()
@@ -158,6 +159,12 @@ def test_a_path_can_be_typed(tmp_path, photo):
     view = widgets.PhotoDrop(folder=tmp_path)
     view.path.value = f"  {tmp_path / 'old cat.png'} "
     assert view.name.value == "old cat_colorized.png" and view.picture.size == (80, 56)
+    view.path.value = f'"{tmp_path / "missing.png"}"'             # as Windows copies a path
+    view.path.value = f'"{tmp_path / "old cat.png"}"'
+    assert "old cat.png is coloured" in view.message.value
+    view.name.value = "'new cat.png'"
+    view.save.click()
+    assert (tmp_path / "new cat.png").exists()
 
 
 def test_errors_are_one_sentence_and_keep_the_last_result(tmp_path, photo):
@@ -167,12 +174,13 @@ def test_errors_are_one_sentence_and_keep_the_last_result(tmp_path, photo):
     upload(view, "<script>.png", b"<html><body>not a picture")
     assert 'role="alert"' in view.message.value and "web page" in view.message.value
     assert "<script>" not in view.message.value
+    assert "The picture below is still cat.png." in view.message.value
     view.path.value = str(tmp_path / "missing.jpg")
-    assert "missing.jpg does not exist" in view.message.value
+    assert "missing.jpg does not exist" in view.message.value and "still cat.png" in view.message.value
     assert view.picture is good and view.view.value == shown
     view.name.value = "cat.xyz"
     view.save.click()
-    assert "does not end in a suffix" in view.message.value and list(tmp_path.iterdir()) == []
+    assert "does not end in a suffix" in view.message.value and "still" not in view.message.value and list(tmp_path.iterdir()) == []
 
 
 def test_too_large_for_the_memory(monkeypatch, photo):
@@ -262,6 +270,24 @@ def test_a_dropped_file_arrives_in_pieces_and_is_coloured(tmp_path, photo):
     assert 'role="alert"' in view.message.value and "empty.png" in view.message.value and view.picture.size == (80, 56)
 
 
+def test_photos_and_references_are_dropped_on_the_other_widgets(photo):
+    flat = lambda L, *_: np.zeros((2, *L.shape), np.float32)
+    box, chooser = widgets.CaptionBox(photo, "", flat), widgets.ReferenceChooser(photo, {"a": photo}, flat)
+    for view in (box, chooser):
+        assert view.upload.layout.display is None
+        view.area._handle_custom_msg({"do": "ready"}, [])
+        assert view.upload.layout.display == "none" and view.area in view.children
+    give(box.area, "cat.png", png(photo[:40]))
+    give(chooser.area, "IMG_1.png", png(photo[:40]))
+    assert box.result.shape == (40, 80, 3) and box.name.value == "cat_colorized.png" and list(chooser.buttons) == ["a", "IMG_1.png"]
+    for view in (box, chooser):
+        give(view.area, "<b>.png", b"not a picture")
+        assert 'role="alert"' in view.message.value and "&lt;b&gt;.png" in view.message.value
+        view.area.take_piece({"turn": 2, "name": "huge.tif", "size": 2 << 30, "start": 0}, b"c")
+        assert "huge.tif has 2,147,483,648 bytes" in view.message.value
+    assert box.result.shape == (40, 80, 3) and "still cat.png" in box.message.value and list(chooser.buttons) == ["a", "IMG_1.png"]
+
+
 def test_pieces_of_two_files_are_not_mixed():
     taken, refused = [], []
     area = widgets.DropArea(lambda file: taken.append((file.name, file.read())), refused.append)
@@ -293,6 +319,7 @@ def test_without_anywidget_the_plain_button_remains(tmp_path, photo, monkeypatch
     monkeypatch.setattr(widgets.explorer, "Slider", None)
     view, explorer = widgets.PhotoDrop(folder=tmp_path), widgets.LabExplorer(L=20)
     assert view.area is None and "up to 10 MB" in view.message.value
+    assert widgets.CaptionBox(photo, "", lambda L, caption: np.zeros((2, *L.shape), np.float32)).area is None
     upload(view, "cat.png", png(photo))
     view.save.click()
     assert (tmp_path / "cat_colorized.png").exists()
@@ -325,6 +352,9 @@ def test_every_condition_on_one_photo(photo, tmp_path):
     assert len({picture.tobytes() for picture in board.pictures.values()}) == 4
     assert list(board.notes) == ["caption"] and "'zebra'" in board.notes["caption"]
     page = board._repr_html_()
+    dots = next(rgb for alt, rgb in pictures_in(page) if alt.startswith("1 hint"))
+    y, x, step = dots.shape[0] // 2, dots.shape[1] // 2, widgets.condition_board.DOT + 2
+    assert dots[y, x + step].max() < 60 and dots[y, x + step - 1].min() > 150 and np.ptp(dots[y, x].astype(int)) > 40       # dark round white round colour
     alts = [alt for alt, _ in pictures_in(page)]
     assert len(alts) == 7 and "1 hint on the picture in grey" in alts and all(row.name in page for row in board.painters.values())
     assert repr(board) == "ConditionBoard(266 x 380 pixels: nothing (photonet), caption (film), reference (gray2color), hints (hintnet))"

@@ -19,7 +19,7 @@ from colorlib.references import WithReferences
 __all__ = ["run", "table", "gather", "measure_method", "METHODS", "HINTS", "PROTOCOL", "REFERENCES", "CAPTIONS", "SALIENCY", "TITLE"]
 
 FILE = "conditions"
-METHODS = ("siggraph17", "hintnet", "film", "gray2color", "color2embed", "welsh")
+METHODS = ("siggraph17", "hintnet", "hscau", "levin", "film", "concat", "gray2color", "color2embed", "welsh")
 HINTS, PROTOCOL = (0, 1, 5, 50), "icolorit2"
 REFERENCES = {"an unrelated reference": "unrelated", "a related reference": "related", "its own colours, warped": "self"}
 CAPTIONS = {"no caption": "no caption", "its caption": "", "another's caption": "another's caption"}      # row: variant of the paper's file
@@ -39,7 +39,7 @@ def run(size=None, spec=None, limit=None, updates=None, seeds=leaderboard.SEEDS,
 
     >>> next(run(names=["cic"]))
     Traceback (most recent call last):
-    ValueError: cic takes no condition: choose among siggraph17, hintnet, film, gray2color, color2embed, welsh.
+    ValueError: cic takes no condition: choose among siggraph17, hintnet, hscau, levin, film, concat, gray2color, color2embed, welsh.
     """
     from colorlib.experiments.reproduction import find_weights      # here, because it is built on this module
     size, spec = size or train.size(), spec or ("scenes" if (size or train.size()) == "smoke" else "imagenette")
@@ -153,9 +153,11 @@ def gather(size=None, dataset=None):
             key = row["method"], row["condition"], row["variant"] or "", row["against"]
             found.setdefault(key, {})[row["seed"] if row["condition"] == "saliency map" else None] = row
     lines = [(*key, list(given.values())) for key, given in found.items()]
-    alone = [line for line in lines if line[1] == "none" and line[0] not in results.TRIVIAL]
-    best = max(alone, key=lambda line: line[-1][0]["psnr"], default=None)
-    return [line for line in lines if line[0] in results.TRIVIAL] + ([best] if best else []) + [line for line in lines if line[1] != "none"]
+    trivial, alone, told = [], [], []
+    for line in lines:
+        (told if line[1] != "none" else trivial if line[0] in results.TRIVIAL else alone).append(line)
+    best = sorted(alone, key=lambda line: line[-1][0]["psnr"])[-1:]
+    return trivial + best + sorted(told, key=lambda line: METHODS.index(line[0]) if line[0] in METHODS else len(METHODS))
 
 
 def table(size=None, dataset=None):

@@ -19,6 +19,7 @@ FUNCTION_SIZE = 128          # px of the shorter side given to a plain function
 REMEMBERED = 48              # predictions kept, so that undo and a colour pressed again cost nothing
 PAUSE = 1.5                  # s between two keystrokes, after which the caption so far was one that somebody looked at (ours)
 NEAREST = 3                  # known words offered for an unknown one
+SPELT_ALIKE = 0.7            # of difflib: "grean" is green, but "coat" no float
 NEAR, NO_WORDS = "; nearest known: ", "Nothing is said: the model colours as it would without you."
 
 
@@ -126,7 +127,7 @@ class CaptionSession:
     def nearest(self, word):
         """Up to three known words an unknown one may stand for: the basic term of a colour word first, then those spelled alike."""
         colors = [captions.basic(word)] if captions.color_words(word) else []
-        alike = difflib.get_close_matches(word, self.vocabulary.words, NEAREST)
+        alike = difflib.get_close_matches(word, [known for known in self.vocabulary.words if known[:1] == word[:1]], NEAREST, SPELT_ALIKE)
         return list(dict.fromkeys([*(color for color in colors if color in self.vocabulary), *alike]))[:NEAREST]
 
     def completions(self, start):

@@ -436,7 +436,7 @@ function render({ model, el }) {
   const nowSwatch = make("span", { className: "hp-now" }), nowText = make("code"), nowLab = make("span", { className: "hp-lab" });
   const snapped = make("span", { className: "hp-snapped", title: "This lightness has no such colour: the nearest of its hue is used", hidden: true }, "snapped");
   const chooser = make("input", { type: "color", title: "Choose a colour", "aria-label": "Choose a colour", onchange: () => choose_text(chooser.value) });
-  const entry = make("input", { type: "text", placeholder: "darkgreen, #c03020 or 192, 48, 32", "aria-label": "Colour as hex, RGB, Lab or name", spellcheck: false,
+  const entry = make("input", { type: "text", placeholder: "darkgreen, #c03020 or 192,48,32", "aria-label": "Colour as hex, RGB, Lab or name", spellcheck: false,
     onkeydown: (event) => { if (event.key === "Enter" && entry.value.trim()) choose_text(entry.value); } });
   const choose_text = (text) => send("color", { color: text });
   const suggestions = make("div", { className: "hp-swatches", role: "group", "aria-label": "Suggested colours" });
@@ -549,6 +549,7 @@ function render({ model, el }) {
 
   const fileSaid = make("p", { className: "hp-said", hidden: true });      // what the status says of a file, where the buttons are; read aloud once, there
   const copyLine = make("p", { className: "hp-said", hidden: true });
+  const showFileLine = (line) => { if (fileSection.contains(document.activeElement)) line.scrollIntoView({ block: "nearest" }); };
   let copyAddress = "";
 
   function offerCopy({ name, note }, buffers) {      // a file that Python has saved, for the computer of this browser
@@ -556,6 +557,7 @@ function render({ model, el }) {
     copyAddress = buffers.length ? URL.createObjectURL(new Blob(buffers, { type: "application/octet-stream" })) : "";
     copyLine.replaceChildren(...(copyAddress ? [make("a", { href: copyAddress, download: name }, `Download ${name}`), ` ${note}`] : [note]));
     copyLine.hidden = false;
+    showFileLine(copyLine);
   }
 
   const status = make("p", { className: "hp-status", role: "status", "aria-live": "polite" });
@@ -638,7 +640,7 @@ function render({ model, el }) {
     state = fresh;
     hints = model.get("hint_list");
     const last = waiting[waiting.length - 1], file = waiting.some((command) => command.seq <= state.seq && FILES.includes(command.do));
-    if (file) { fileSaid.textContent = state.error ? `Not done: ${state.error}` : state.message; fileSaid.hidden = false; }
+    if (file) { fileSaid.textContent = state.error ? `Not done: ${state.error}` : state.message; fileSaid.hidden = false; showFileLine(fileSaid); }
     waiting = waiting.filter((command) => command.seq > state.seq);
     if (!waiting.length) {
       clearTimeout(patienceTimer);
