@@ -182,3 +182,12 @@ def test_the_toy_paper_works_as_it_stands(tmp_path, monkeypatch, capsys):
             for given in [mark.args[1] for mark in getattr(test, "pytestmark", ())] or [[None]]:
                 for value in given:
                     test(*(() if value is None else (value,)))
+
+
+def test_the_course_page_says_the_minutes_that_the_chapters_say():
+    page = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+        minutes = re.search(r"\*\*Time\*\* about (\d+) minutes", first)[1]
+        row = next(line for line in page.splitlines() if line.startswith(f"| {path.name[:2]} |"))
+        assert row.split(" | ")[-2] == minutes, path.name
