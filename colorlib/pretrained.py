@@ -17,7 +17,7 @@ __all__ = ["torchvision_network", "fetch", "read", "cached", "sum_of"]
 def cached(url):
     """Where torch keeps the file of a web address: the place to put it by hand.
 
-    >>> cached("https://download.pytorch.org/models/vgg16-397923af.pth").name
+    >>> cached("https://example.org/models/vgg16-397923af.pth").name
     'vgg16-397923af.pth'
     """
     return Path(torch.hub.get_dir(), "checkpoints", Path(urllib.parse.urlsplit(url).path).name)
