@@ -39,6 +39,8 @@ def test_over_grey_counts_from_the_same_pictures(tmp_path, monkeypatch):
         results.append("conditions", row | {"method": method, "split_hash": split, "n": n, "psnr": psnr})
     line = next(line for line in cells("01") if "cic" in line[1])
     assert line[3:] == ["21.50", "+1.50", "9.00", "0.50", "the 5 photographs"]
+    results.append("conditions", row | {"method": "cic", "split_hash": "c", "n": 2, "psnr": 40.0})
+    assert next(line for line in cells("01") if "cic" in line[1]) == line, "a quick look at two pictures replaces no row"
     assert next(line for line in cells("01") if line[1] == "photonet")[3:] == ["—"] * 5
     results.append("infrared", row | {"method": "nirnet", "dataset": "vcip2020 val", "split_hash": "c", "n": 9, "psnr": 25.0})
     assert next(line for line in cells("07") if "nirnet" in line[1])[3:5] == ["25.00", "—"], "these pictures left grey were not measured"

@@ -1,7 +1,7 @@
 """The commands that measure: methods (`evaluate`, `score`, `certify`, `sources`, `leaderboard`, `conditions`), data sets (`data`), speed (`bench`)."""
 from pathlib import Path
 
-from colorlib.commands.shared import add, add_device, add_geometry, add_precision, add_size, count, positive
+from colorlib.commands.shared import add, add_device, add_geometry, add_size, add_trainings, count, positive, tell
 
 __all__ = []      # for the command line alone
 
@@ -87,8 +87,7 @@ def add_certify(commands):
 
 def run_certify(options):
     from colorlib.experiments import certification
-    for line in certification.certify(options.folder, options.set):
-        print(line, flush=True)
+    tell(certification.certify(options.folder, options.set))
 
 
 def add_sources(commands):
@@ -125,18 +124,15 @@ def add_leaderboard(commands):
     p.add_argument("--steps", type=count, help="updates of the budget steps (default by size)")
     p.add_argument("--minutes", type=positive, help="of the budget minutes (default by size)")
     p.add_argument("--limit", type=count, help="at most so many test pictures (default 200)")
-    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
-    add_device(p)
-    add_precision(p)
+    add_trainings(p)
 
 
 def run_leaderboard(options):
     from colorlib import experiments, train
     from colorlib.experiments import leaderboard
     size, spec = options.size or train.size(), options.data or "scenes"
-    for line in leaderboard.run(options.budget, size, spec, options.methods, options.seeds, options.steps, options.minutes, options.limit,
-                                options.device, options.precision, options.run):
-        print(line, flush=True)
+    tell(leaderboard.run(options.budget, size, spec, options.methods, options.seeds, options.steps, options.minutes, options.limit,
+                         options.device, options.precision, options.run))
     for budget in leaderboard.BUDGETS if options.budget == "all" else (options.budget,):
         print(f"\n{leaderboard.TITLES[budget]}\n\n{leaderboard.table(budget, size, f'{experiments.data_name(spec)} val')}")
 
@@ -150,18 +146,15 @@ def add_conditions(commands):
     p.add_argument("--seeds", type=count, default=3, help="of SCGAN's trainings with and without saliency maps")
     p.add_argument("--steps", type=count, help="their updates (default: the leaderboard's)")
     p.add_argument("--limit", type=count, help="at most so many test pictures (default 200)")
-    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
-    add_device(p)
-    add_precision(p)
+    add_trainings(p)
 
 
 def run_conditions(options):
     from colorlib import train
     from colorlib.experiments import condition_table
     size = options.size or train.size()
-    for line in condition_table.run(size, options.data, options.limit, options.steps, options.seeds, options.methods or condition_table.METHODS,
-                                    device=options.device, precision=options.precision, folder=options.run):
-        print(line, flush=True)
+    tell(condition_table.run(size, options.data, options.limit, options.steps, options.seeds, options.methods or condition_table.METHODS,
+                             device=options.device, precision=options.precision, folder=options.run))
     print(f"\n{condition_table.TITLE}\n\n{condition_table.table(size)}")
 
 

@@ -1,5 +1,5 @@
 """The commands that make what readers see: `reproduce`, `sheet`, `cards`."""
-from colorlib.commands.shared import add, add_device, add_size, count
+from colorlib.commands.shared import add, add_device, add_size, count, tell
 
 __all__ = []      # for the command line alone
 
@@ -22,9 +22,8 @@ def add_reproduce(commands):
 
 def run_reproduce(options):
     from colorlib.experiments import reproduction
-    for line in reproduction.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device, photos=options.photos,
-                                       again=options.again, workers=options.workers):
-        print(line, flush=True)
+    tell(reproduction.reproduce(options.method, options.size, options.data, limit=options.limit, device=options.device, photos=options.photos,
+                                again=options.again, workers=options.workers))
 
 
 def add_sheet(commands):

@@ -16,15 +16,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         if meant := re.match(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message):
-            near = difflib.get_close_matches(meant[1], re.findall(r"[\w-]+", meant[2]), 1)
-            message = f"there is no command {meant[1]!r}" + "".join(f", do you mean {name}?" for name in near)
+            word, known = meant[1], re.findall(r"[\w-]+", meant[2])
+            message = f"there is no command {word!r}{guess(word, known)}"
         self.exit(2, f"colorlib: {message}{';' if message[-1] != '?' else ''} see `{self.prog} --help`.\n")
 
     def refuse(self, arguments):
         """End the program, with the sentence on arguments that nobody asked for."""
         known = [text for action in self._actions for text in action.option_strings]
-        near = difflib.get_close_matches(arguments[0].partition("=")[0], known, 1)
-        self.error(f"unrecognized arguments: {' '.join(arguments)}" + "".join(f", do you mean {name}?" for name in near))
+        self.error(f"unrecognized arguments: {' '.join(arguments)}{guess(arguments[0].partition('=')[0], known)}")
+
+
+def guess(word, known):
+    """", do you mean ...?" with the known word that is spelt most alike; "" where none is."""
+    return "".join(f", do you mean {name}?" for name in difflib.get_close_matches(word, known, 1))
 
 
 def add(commands, name, run, sentence, *examples):
@@ -66,6 +70,13 @@ def add_precision(parser):
                         help="default: bf16-mixed on a GPU that has it, else 32-true")
 
 
+def add_trainings(parser):
+    """What commands that train several times share."""
+    parser.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
+    add_device(parser)
+    add_precision(parser)
+
+
 def add_geometry(parser):
     parser.add_argument("--geometry", default="crop", choices=("crop", "squash"), help="legacy, in a folder: the central square, or aspect not kept")
     parser.add_argument("--kernel", default="pil bilinear",
@@ -101,6 +112,12 @@ def say(sentence):
     """One line on stderr, whatever a file in it is called."""
     from colorlib.files import printable
     print(f"colorlib: {printable(sentence)}", file=sys.stderr)
+
+
+def tell(lines):
+    """Print the lines of a long command one by one, as they come, also into a pipe."""
+    for line in lines:
+        print(line, flush=True)
 
 
 def end_with(parent):

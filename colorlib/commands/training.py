@@ -3,7 +3,7 @@ import contextlib
 import signal
 import threading
 
-from colorlib.commands.shared import add, add_device, add_precision, add_settings, add_size, count, natural, positive, read_changes
+from colorlib.commands.shared import add, add_device, add_precision, add_settings, add_size, add_trainings, count, natural, positive, read_changes, tell
 
 __all__ = []      # for the command line alone
 
@@ -63,9 +63,7 @@ def add_tune(commands):
                    help="with --weights: how colourful the chosen one must be, as a share of the truth (default 0)")
     p.add_argument("--data", help="as for train (default Imagenette)")
     p.add_argument("--limit", type=count, help="held-out photographs to measure on (default 200)")
-    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
-    add_device(p)
-    add_precision(p)
+    add_trainings(p)
 
 
 def run_tune(options):
@@ -75,8 +73,7 @@ def run_tune(options):
               "limit": options.limit or tuning.PICTURES}
     lines = (tuning.choose(options.method, options.weights, least=options.least_colour, **shared) if options.weights else
              tuning.compare(options.method, steps=options.steps, seeds=options.seeds, folder=options.run, precision=options.precision, **shared))
-    for line in lines:
-        print(line, flush=True)
+    tell(lines)
     print(tuning.table(options.method))
 
 
@@ -90,17 +87,14 @@ def add_ablate(commands):
     add_settings(p)
     p.add_argument("--rows", nargs="+", help="only these rows (default: all the paper's file lists)")
     p.add_argument("--data", default="scenes", help="as for train (default scenes, whose objects are known exactly)")
-    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
-    add_device(p)
-    add_precision(p)
+    add_trainings(p)
 
 
 def run_ablate(options):
     from colorlib.experiments import ablations
     changes = read_changes(options.method, options.size, options.set)
-    for line in ablations.run(options.method, options.size, options.seeds, options.rows, options.device, options.precision, options.run, changes=changes,
-                              spec=options.data):
-        print(line, flush=True)
+    tell(ablations.run(options.method, options.size, options.seeds, options.rows, options.device, options.precision, options.run, changes=changes,
+                       spec=options.data))
     print(ablations.table(options.method, options.size, options.data))
 
 
@@ -114,18 +108,15 @@ def add_misregister(commands):
     p.add_argument("--seeds", type=count, default=3, help="trainings of each row (default 3)")
     p.add_argument("--data", default="scenes", help="as for train (default scenes)")
     p.add_argument("--limit", type=count, help="at most so many test pairs")
-    p.add_argument("--run", default="runs", help="folder for the trainings (default runs)")
-    add_device(p)
-    add_precision(p)
+    add_trainings(p)
 
 
 def run_misregister(options):
     from colorlib import experiments, train
     from colorlib.experiments import misregistration_curves
     size = options.size or train.size()
-    for line in misregistration_curves.run(options.methods or misregistration_curves.METHODS, options.kinds or misregistration_curves.KINDS, size,
-                                           options.seeds, options.data, options.device, options.precision, options.run, options.limit):
-        print(line, flush=True)
+    tell(misregistration_curves.run(options.methods or misregistration_curves.METHODS, options.kinds or misregistration_curves.KINDS, size,
+                                    options.seeds, options.data, options.device, options.precision, options.run, options.limit))
     print(misregistration_curves.table(size, f"{experiments.data_name(options.data)} val"))
 
 
@@ -144,9 +135,8 @@ def run_leak(options):
     from colorlib import train
     from colorlib.experiments import infrared_leakage
     size = options.size or train.size()
-    for line in infrared_leakage.run(options.data, options.method, size, changes=read_changes(options.method, size, options.set), device=options.device,
-                                     precision=options.precision):
-        print(line, flush=True)
+    tell(infrared_leakage.run(options.data, options.method, size, changes=read_changes(options.method, size, options.set), device=options.device,
+                              precision=options.precision))
     print(infrared_leakage.table(size))
 
 

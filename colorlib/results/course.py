@@ -67,26 +67,20 @@ def so_far(chapter):
         raise ValueError(f"There is no chapter {chapter!r}: choose among {', '.join(chapters())}.")
     heads = [" ".join(results.METRICS[column][::2]).strip() if column in results.METRICS else f"{column}, dB" for column in COLUMNS]
     rows = [row for row in ROWS if row.chapter <= chapter]
-    files = {file: results.read(file) for file in {row.measured[0] for row in rows}}
-    return results.markdown([["chapter", "system", "is given", *heads, "measured on"], *(_line(row, chapter, files) for row in rows)])
+    return results.markdown([["chapter", "system", "is given", *heads, "measured on"], *(_line(row, chapter) for row in rows)])
 
 
-def _line(row, chapter, files):
+def _line(row, chapter):
     name = f"**{row.method}**" if row.chapter == chapter else row.method
-    newest = lambda **where: _newest(files[row.measured[0]], dataset=row.measured[1], **where)
-    found = newest(method=row.method, variant=row.variant or None)
+    file, where = row.measured[0], {"dataset": row.measured[1], "size": SIZE}
+    found = next((one for one in results.latest(file, **where) if (one["method"], one["variant"]) == (row.method, row.variant or None)), None)
     if found is None:
         return [row.chapter, name, row.given, *["—"] * (len(COLUMNS) + 1)]
-    grey = next((left for name in LEFT_GREY if (left := newest(method=name, n=found["n"], split_hash=found["split_hash"]))), {})
+    same = where | {"n": found["n"], "split_hash": found["split_hash"]}
+    grey = next((left for name in LEFT_GREY for left in reversed(results.matching(file, method=name, **same))), {})
     gain = f"{found['psnr'] - grey['psnr']:+.2f}" if grey else "—"
     cells = [gain if column not in results.METRICS else results.cell(found.get(column), results.METRICS[column][1]) for column in COLUMNS]
     return [row.chapter, name, row.given, *cells, _pictures(row, found["n"], grey)]
-
-
-def _newest(rows, **where):
-    """The last row of a results file with class weights that matches, None without one."""
-    where |= {"size": SIZE}
-    return next((row for row in reversed(rows) if all(row[key] == value for key, value in where.items())), None)
 
 
 def _pictures(row, count, grey):

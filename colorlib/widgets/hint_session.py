@@ -13,7 +13,7 @@ from colorlib import images, metrics
 from colorlib.hints import Hint, HintSet
 from colorlib.lab import AB_STEP, map_to_gamut, rgb_to_lab
 from colorlib.widgets.hint_model import HintModel, paint
-from colorlib.widgets.pictures import draw_ab_plane, shrink
+from colorlib.widgets.pictures import shrink
 
 __all__ = ["HintSession"]
 
@@ -213,10 +213,6 @@ class HintSession:
     def lightness_at(self, y, x):
         """L of the picture's pixel at (y, x)."""
         return float(np.clip(self.L[self.model.locate(y, x, self.L.shape)], 0, 100))
-
-    def gamut_panel(self, L):
-        """The colours of lightness L over the ab plane, `(441, 441, 3)` uint8: b upwards, 2 pixels a CIE unit, light grey where there are none."""
-        return draw_ab_plane(L)
 
     @locked
     def suggest(self, y, x, count=SUGGESTIONS):
